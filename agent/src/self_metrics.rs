@@ -1,0 +1,234 @@
+//! The agent's own counters: each is declared here, once, with its help text.
+//!
+//! Names follow Prometheus: base units, `_total` on counters. Labels are closed sets of
+//! `&'static str`, so no input can make a new series.
+
+use std::fmt;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Every counter of the agent; one value, shared by all stages.
+#[derive(Debug)]
+pub struct SelfMetrics {
+    /// What the tailer read.
+    pub tail: Tail,
+    /// What the OTLP receivers took and refused.
+    pub receive: Receive,
+    /// What left the queues.
+    pub export: Export,
+    /// What the embedded store holds.
+    pub store: Store,
+    registry: Registry,
+}
+
+/// Counters of the tailer.
+#[derive(Debug, Default)]
+pub struct Tail {
+    /// Lines read from container log files.
+    pub lines_read: Counter,
+    /// Bytes read from container log files.
+    pub bytes_read: Counter,
+    /// Files followed at this moment.
+    pub files_open: Gauge,
+    /// Lines that could not be read or were cut, by reason.
+    pub lines_dropped: Family<Reason, Counter>,
+    /// Files that could not be opened or read, by reason.
+    pub file_errors: Family<Reason, Counter>,
+}
+
+/// Counters of the OTLP receivers.
+#[derive(Debug, Default)]
+pub struct Receive {
+    /// Spans, log records and data points taken in.
+    pub accepted: Family<SignalTransport, Counter>,
+    /// Requests that were refused, by reason.
+    pub refused: Family<RefusedRequest, Counter>,
+}
+
+/// Counters of the queues and the exporters behind them.
+#[derive(Debug, Default)]
+pub struct Export {
+    /// Items that an exporter has delivered.
+    pub exported: Family<SignalExporter, Counter>,
+    /// Items that were given up, by reason.
+    pub dropped: Family<SignalReason, Counter>,
+    /// Bytes waiting in the queue of an exporter.
+    pub queue_bytes: Family<ExporterName, Gauge>,
+}
+
+/// Counters of the embedded store.
+#[derive(Debug, Default)]
+pub struct Store {
+    /// Bytes on disk.
+    pub size_bytes: Gauge,
+    /// Time slices that were deleted whole to stay under the cap.
+    pub slices_deleted: Counter,
+    /// Writes that failed and were tried again, by reason.
+    pub write_errors: Family<Reason, Counter>,
+}
+
+/// Why something did not happen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    /// A short word from a closed set.
+    pub reason: &'static str,
+}
+
+/// A signal, and how it came.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SignalTransport {
+    /// `logs`, `traces` or `metrics`.
+    pub signal: &'static str,
+    /// `grpc` or `http`.
+    pub transport: &'static str,
+}
+
+/// A refused request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedRequest {
+    /// `logs`, `traces` or `metrics`.
+    pub signal: &'static str,
+    /// `grpc` or `http`.
+    pub transport: &'static str,
+    /// A short word from a closed set.
+    pub reason: &'static str,
+}
+
+/// A signal, and where it went.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SignalExporter {
+    /// `logs`, `traces` or `metrics`.
+    pub signal: &'static str,
+    /// The exporter's name in the configuration.
+    pub exporter: String,
+}
+
+/// A signal, and why it was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SignalReason {
+    /// `logs`, `traces` or `metrics`.
+    pub signal: &'static str,
+    /// A short word from a closed set.
+    pub reason: &'static str,
+}
+
+/// An exporter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ExporterName {
+    /// The exporter's name in the configuration.
+    pub exporter: String,
+}
+
+impl SelfMetrics {
+    /// All counters at zero.
+    pub fn new() -> Self {
+        let (tail, receive) = (Tail::default(), Receive::default());
+        let (export, store) = (Export::default(), Store::default());
+        let mut registry = Registry::with_prefix("spanline_agent");
+        let r = &mut registry;
+        r.register("lines_read", "Lines read from container log files", tail.lines_read.clone());
+        r.register_with_unit(
+            "tail_read",
+            "Bytes read from container log files",
+            Unit::Bytes,
+            tail.bytes_read.clone(),
+        );
+        r.register(
+            "files_open",
+            "Container log files followed at this moment",
+            tail.files_open.clone(),
+        );
+        r.register(
+            "lines_dropped",
+            "Lines that could not be kept, by reason",
+            tail.lines_dropped.clone(),
+        );
+        r.register(
+            "file_errors",
+            "Failures to open or read a container log file, by reason",
+            tail.file_errors.clone(),
+        );
+        r.register(
+            "received_items",
+            "Spans, log records and data points taken in by OTLP",
+            receive.accepted.clone(),
+        );
+        r.register(
+            "refused_requests",
+            "OTLP requests that were refused, by reason",
+            receive.refused.clone(),
+        );
+        r.register(
+            "exported_items",
+            "Spans, log records and data points that an exporter has delivered",
+            export.exported.clone(),
+        );
+        r.register(
+            "dropped_items",
+            "Spans, log records and data points that were given up, by reason",
+            export.dropped.clone(),
+        );
+        r.register_with_unit(
+            "queue",
+            "Bytes waiting in the queue of an exporter",
+            Unit::Bytes,
+            export.queue_bytes.clone(),
+        );
+        r.register_with_unit(
+            "store_size",
+            "Bytes that the embedded store holds on disk",
+            Unit::Bytes,
+            store.size_bytes.clone(),
+        );
+        r.register(
+            "store_slices_deleted",
+            "Time slices that the embedded store deleted to stay under its cap",
+            store.slices_deleted.clone(),
+        );
+        r.register(
+            "store_write_errors",
+            "Writes of the embedded store that failed and were tried again, by reason",
+            store.write_errors.clone(),
+        );
+        Self { tail, receive, export, store, registry }
+    }
+
+    /// Every counter in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// Only when a label cannot be written, which the label types above rule out.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for SelfMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_served_under_its_full_name() {
+        let metrics = SelfMetrics::new();
+        metrics.tail.lines_read.inc_by(3);
+        let dropped = SignalReason { signal: "metrics", reason: "no_exporter" };
+        metrics.export.dropped.get_or_create(&dropped).inc();
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("spanline_agent_lines_read_total 3\n"), "{text}");
+        let line =
+            "spanline_agent_dropped_items_total{signal=\"metrics\",reason=\"no_exporter\"} 1\n";
+        assert!(text.contains(line), "{text}");
+    }
+}

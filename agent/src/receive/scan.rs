@@ -199,8 +199,9 @@ mod tests {
     #[test]
     fn nesting_without_end_is_refused() {
         let mut value = Vec::new();
-        for _ in 0..10_000 {
-            let mut outer = vec![0x2a];
+        // A list in a value in a list in a value …; the outermost is a value.
+        for level in 0..10_000 {
+            let mut outer = vec![if level % 2 == 1 { 0x2a } else { 0x0a }];
             prost::encoding::encode_varint(value.len() as u64, &mut outer);
             outer.extend_from_slice(&value);
             value = outer;

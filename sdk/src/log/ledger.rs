@@ -41,4 +41,14 @@ impl LineDrops {
     pub const fn total(&self) -> u64 {
         self.queue_full + self.io_error + self.shutdown + self.recursion
     }
+
+    /// What came on top of an earlier account.
+    pub(crate) const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            queue_full: self.queue_full - earlier.queue_full,
+            io_error: self.io_error - earlier.io_error,
+            shutdown: self.shutdown - earlier.shutdown,
+            recursion: self.recursion - earlier.recursion,
+        }
+    }
 }

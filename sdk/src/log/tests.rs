@@ -1,0 +1,1 @@
+//! What the whole path promises: event in, line out.

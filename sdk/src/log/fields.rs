@@ -146,6 +146,20 @@ impl Fields {
         self.entries.push((name, Stored::U64(number)));
     }
 
+    #[cfg(test)]
+    pub(crate) fn add(&mut self, name: &'static str, value: Value<'_>) {
+        let stored = match value {
+            Value::Text(text) => Stored::Text(self.store_str(text.kept)),
+            Value::I64(number) => Stored::I64(number),
+            Value::U64(number) => Stored::U64(number),
+            Value::I128(number) => Stored::I128(number),
+            Value::U128(number) => Stored::U128(number),
+            Value::F64(number) => Stored::F64(number),
+            Value::Bool(truth) => Stored::Bool(truth),
+        };
+        self.entries.push((name, stored));
+    }
+
     pub(crate) fn add_text(&mut self, name: &'static str, text: &str) {
         let piece = self.store_str(text);
         self.entries.push((name, Stored::Text(piece)));
@@ -208,7 +222,7 @@ impl Fields {
         Piece { start, stored_bytes, kept_bytes: stored_bytes, full_bytes }
     }
 
-    fn add(&mut self, field: &Field, stored: Stored) {
+    fn add_field(&mut self, field: &Field, stored: Stored) {
         self.entries.push((field.name(), stored));
     }
 
@@ -220,29 +234,29 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, Stored::F64(value));
+        self.add_field(field, Stored::F64(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, Stored::I64(value));
+        self.add_field(field, Stored::I64(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         if !self.is_metadata(field) {
-            self.add(field, Stored::U64(value));
+            self.add_field(field, Stored::U64(value));
         }
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.add(field, Stored::I128(value));
+        self.add_field(field, Stored::I128(value));
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.add(field, Stored::U128(value));
+        self.add_field(field, Stored::U128(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, Stored::Bool(value));
+        self.add_field(field, Stored::Bool(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -253,7 +267,7 @@ impl Visit for Fields {
         if field.name() == "message" {
             self.message = piece;
         } else {
-            self.add(field, Stored::Text(piece));
+            self.add_field(field, Stored::Text(piece));
         }
     }
 
@@ -270,7 +284,7 @@ impl Visit for Fields {
         if field.name() == "message" {
             self.message = piece;
         } else {
-            self.add(field, Stored::Text(piece));
+            self.add_field(field, Stored::Text(piece));
         }
     }
 }

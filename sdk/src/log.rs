@@ -18,9 +18,6 @@ mod settings;
 mod time;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 use std::fmt;
 use std::io;
 use std::sync::Arc;

@@ -1,1 +1,0 @@
-//! What the whole path promises: event in, line out.

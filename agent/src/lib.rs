@@ -2,6 +2,8 @@
 
 pub mod record;
 
+pub mod store;
+
 pub mod ack;
 pub mod self_metrics;
 pub mod sink;

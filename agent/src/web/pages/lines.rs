@@ -10,10 +10,14 @@ use super::search::{PAGE_LINES, Search};
 use super::text::{Part, parts, shown};
 use super::time::Moment;
 use super::{render, unreadable};
+use crate::record::TraceId;
 use crate::store::{Line, ReadError, Store};
 
 /// The digits of a trace id that a row shows; enough to tell traces on one page apart.
 const SHORT_ID_DIGITS: usize = 8;
+
+/// Services to choose from; further ones are reached by an address with their name.
+const MAX_SERVICES: usize = 500;
 
 #[derive(Template)]
 #[template(path = "lines.html")]
@@ -24,6 +28,8 @@ struct LinesPage {
     services: Vec<String>,
     rows: Vec<LineRow>,
     older_url: Option<String>,
+    /// The trace that is searched for.
+    trace_id: Option<TraceId>,
 }
 
 struct LineRow {
@@ -49,22 +55,23 @@ pub(super) async fn page(
 }
 
 async fn answer(store: &Store, search: Search) -> Result<(StatusCode, LinesPage), ReadError> {
-    let services = store.label_values("service_name".to_owned(), 0, i64::MAX).await?;
-    let (fault, mut lines) = match search.to_query() {
-        Ok(query) => (None, store.lines(query).await?),
-        Err(fault) => (Some(fault), Vec::new()),
+    let mut services = store.label_values("service_name".to_owned(), 0, i64::MAX).await?;
+    services.truncate(MAX_SERVICES);
+    let (fault, trace_id, mut lines) = match search.to_query() {
+        Ok(query) => (None, query.trace_id, store.lines(query).await?),
+        Err(fault) => (Some(fault), None, Vec::new()),
     };
     let has_older = lines.len() > PAGE_LINES;
     lines.truncate(PAGE_LINES);
     let older_url = lines.last().filter(|_| has_older).map(|line| search.older_url(line.key));
     let rows = lines.iter().map(|line| LineRow::new(line, &search.text)).collect();
     let status = if fault.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    Ok((status, LinesPage { search, fault, services, rows, older_url }))
+    Ok((status, LinesPage { search, fault, services, rows, older_url, trace_id }))
 }
 
 impl LinesPage {
-    /// Whether the service that is searched for has no line (any more): the form names it still.
-    fn service_is_gone(&self) -> bool {
+    /// Whether the service that is searched for is none to choose from: the form names it still.
+    fn service_is_unlisted(&self) -> bool {
         !self.search.service.is_empty() && !self.services.contains(&self.search.service)
     }
 }

@@ -6,11 +6,14 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
 use super::scale::{Bar, Scale};
-use super::text::shown;
+use super::text::{Room, shown};
 use super::time::{duration_text, offset_text};
 use super::tree::Place;
 use crate::record::{SpanId, TraceId};
 use crate::store::value_text;
+
+/// Links of one span that are shown.
+const MAX_LINKS: usize = 32;
 
 /// Rows are indented up to this depth; deeper ones stand below each other.
 const MAX_INDENT: usize = 12;
@@ -59,7 +62,7 @@ pub(super) struct Mark {
 }
 
 impl SpanRow {
-    pub(super) fn new(source: Source<'_>, place: &Place, scale: &Scale) -> Self {
+    pub(super) fn new(source: Source<'_>, place: &Place, scale: &Scale, room: &mut Room) -> Self {
         let span = source.span;
         let status = span.status.clone().unwrap_or_default();
         let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);
@@ -79,30 +82,44 @@ impl SpanRow {
             start: offset_text(scale.offset(start)),
             duration: duration_text(end.saturating_sub(start)),
             bar: scale.bar(start, end),
-            attributes: attribute_texts(&span.attributes),
-            events: span
-                .events
-                .iter()
-                .map(|event| EventRow {
-                    offset: offset_text(scale.offset(event.time_unix_nano)),
-                    name: shown(&event.name),
-                    attributes: attribute_texts(&event.attributes),
-                })
-                .collect(),
+            attributes: attribute_texts(&span.attributes, room),
+            events: event_rows(span, scale, room),
             links: span
                 .links
                 .iter()
                 .filter_map(|link| TraceId::from_bytes(&link.trace_id))
+                .take(MAX_LINKS)
                 .collect(),
             marks: Vec::new(),
         }
     }
 }
 
-/// Names and values, as they were sent.
-pub(super) fn attribute_texts(attributes: &[KeyValue]) -> Vec<(String, String)> {
-    let text = |attribute: &KeyValue| attribute.value.as_ref().map(value_text).unwrap_or_default();
-    attributes.iter().map(|attribute| (shown(&attribute.key), shown(&text(attribute)))).collect()
+fn event_rows(span: &Span, scale: &Scale, room: &mut Room) -> Vec<EventRow> {
+    let mut rows = Vec::new();
+    for event in &span.events {
+        let name = shown(&event.name);
+        if !room.take(&name, "") {
+            break;
+        }
+        let offset = offset_text(scale.offset(event.time_unix_nano));
+        rows.push(EventRow { offset, name, attributes: attribute_texts(&event.attributes, room) });
+    }
+    rows
+}
+
+/// Names and values, as they were sent and as far as there is room.
+pub(super) fn attribute_texts(attributes: &[KeyValue], room: &mut Room) -> Vec<(String, String)> {
+    let mut texts = Vec::new();
+    for attribute in attributes {
+        let value = attribute.value.as_ref().map(value_text).unwrap_or_default();
+        let (name, value) = (shown(&attribute.key), shown(&value));
+        if !room.take(&name, &value) {
+            break;
+        }
+        texts.push((name, value));
+    }
+    texts
 }
 
 fn id_text(bytes: &[u8]) -> String {

@@ -3,6 +3,22 @@
 /// A line's text is shown up to here; the read API has all of it.
 const MAX_SHOWN_BYTES: usize = 8 * 1024;
 
+/// Matches beyond this many in one text are not marked.
+const MAX_MARKED: usize = 64;
+
+/// Attributes on one page may take this much; a sender decides how many there are.
+const MAX_ATTRIBUTE_BYTES: usize = 2 * 1024 * 1024;
+
+/// What an attribute costs beside its text, so that empty ones are bounded too.
+const ATTRIBUTE_BYTES: usize = 64;
+
+/// What is left of the room for attributes on a page.
+#[derive(Debug)]
+pub(super) struct Room {
+    bytes: usize,
+    was_refused: bool,
+}
+
 /// A part of a text, and whether it is what the reader searched for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
@@ -37,13 +53,35 @@ pub(super) fn parts(text: &str, needle: &str) -> Vec<Part> {
     // ASCII letters keep their length and place in lower case, so the offsets fit `text`.
     let (haystack, needle) = (text.to_ascii_lowercase(), needle.to_ascii_lowercase());
     let mut rest = 0;
-    for (start, found) in haystack.match_indices(&needle) {
+    for (start, found) in haystack.match_indices(&needle).take(MAX_MARKED) {
         add(&text[rest..start], false);
         rest = start + found.len();
         add(&text[start..rest], true);
     }
     add(&text[rest..], false);
     parts
+}
+
+// === impl Room ===
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self { bytes: MAX_ATTRIBUTE_BYTES, was_refused: false }
+    }
+
+    /// Whether there is room for a name and a value, which is then taken.
+    pub(super) fn take(&mut self, name: &str, value: &str) -> bool {
+        match self.bytes.checked_sub(ATTRIBUTE_BYTES + name.len() + value.len()) {
+            Some(left) => self.bytes = left,
+            None => self.was_refused = true,
+        }
+        !self.was_refused
+    }
+
+    /// Whether something had to be left out.
+    pub(super) fn was_refused(&self) -> bool {
+        self.was_refused
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +106,15 @@ mod tests {
         let expected =
             [("An ", false), ("error", true), (": ", false), ("ERROR", true), ("S", false)];
         assert_eq!(marked, expected.map(|(text, is_match)| (text.to_owned(), is_match)));
+    }
+
+    #[test]
+    fn room_is_refused_for_good_once_it_is_used_up() {
+        let mut room = Room::new();
+        let value = "x".repeat(MAX_ATTRIBUTE_BYTES / 2);
+        assert!(room.take("a", &value) && !room.was_refused());
+        assert!(!room.take("b", &value) && room.was_refused());
+        assert!(!room.take("", ""));
     }
 
     proptest! {

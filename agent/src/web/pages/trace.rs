@@ -12,7 +12,7 @@ use super::assets::{ICON, STYLE};
 use super::scale::{Scale, Tick};
 use super::search::Search;
 use super::span::{Mark, Source, SpanRow, attribute_texts};
-use super::text::shown;
+use super::text::{Room, shown};
 use super::time::{Moment, duration_text, offset_text};
 use super::tree::places;
 use super::{Notice, render, unreadable};
@@ -24,6 +24,9 @@ const MAX_ROWS: usize = 1_000;
 
 /// Lines beneath the waterfall; all of them are a link away.
 const MAX_LINES: usize = 500;
+
+/// A mark's title is the beginning of its line; the whole is in the table.
+const MARK_CHARS: usize = 160;
 
 /// Senders whose attributes are listed.
 const MAX_SENDERS: usize = 50;
@@ -108,13 +111,14 @@ impl TracePage {
         let mut services = Vec::new();
         let mut sources = Vec::with_capacity(trace.spans.span_count());
         let mut senders = Vec::new();
+        let mut room = Room::new();
         for sender in &trace.spans.resource_spans {
             let service = index_of(&mut services, service_of(sender));
             let spans = sender.scope_spans.iter().flat_map(|scope| &scope.spans);
             sources.extend(spans.map(|span| Source { span, service }));
             if let Some(resource) = sender.resource.as_ref().filter(|_| senders.len() < MAX_SENDERS)
             {
-                let attributes = attribute_texts(&resource.attributes);
+                let attributes = attribute_texts(&resource.attributes, &mut room);
                 senders.push(Sender { service, attributes });
             }
         }
@@ -126,7 +130,7 @@ impl TracePage {
         let mut spans: Vec<_> = places
             .iter()
             .take(MAX_ROWS)
-            .map(|place| SpanRow::new(sources[place.index], place, &scale))
+            .map(|place| SpanRow::new(sources[place.index], place, &scale, &mut room))
             .collect();
         let has_more_lines = lines.len() > MAX_LINES;
         lines.truncate(MAX_LINES);
@@ -141,7 +145,7 @@ impl TracePage {
             senders,
             span_count: all.len(),
             error_count: spans.iter().filter(|span| span.is_error).count(),
-            is_truncated: trace.truncated || all.len() > MAX_ROWS,
+            is_truncated: trace.truncated || all.len() > MAX_ROWS || room.was_refused(),
             ticks: scale.ticks(),
             spans,
             has_more_lines,
@@ -166,6 +170,7 @@ fn place_lines(
         let text = shown(&line.body);
         let span = line.span_id.and_then(|id| by_id.get(&id.to_string()));
         if let Some(&index) = span {
+            let text: String = text.chars().take(MARK_CHARS).collect();
             let title = format!("{offset} {}: {text}", line.level());
             spans[index].marks.push(Mark { x: scale.x(time), level: line.level(), title });
         }

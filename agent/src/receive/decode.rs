@@ -96,10 +96,8 @@ mod tests {
             ..WireRecord::default()
         };
         let scope_logs = ScopeLogs { log_records: vec![empty, text], ..ScopeLogs::default() };
-        let batches = logs(vec![ResourceLogs {
-            scope_logs: vec![scope_logs],
-            ..ResourceLogs::default()
-        }]);
+        let batches =
+            logs(vec![ResourceLogs { scope_logs: vec![scope_logs], ..ResourceLogs::default() }]);
         let [empty, text] = batches[0].records.as_slice() else { panic!("{batches:?}") };
         assert_eq!((empty.trace_id, empty.span_id), (None, None));
         assert!(empty.observed_time_unix_nano > 0);

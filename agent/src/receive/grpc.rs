@@ -53,7 +53,8 @@ async fn export<S: Signal>(State(intake): State<Intake>, request: Request) -> Re
 }
 
 async fn unimplemented_method() -> Result<Response, Infallible> {
-    let status = Status::unimplemented("this port takes OTLP: TraceService, LogsService, MetricsService");
+    let status =
+        Status::unimplemented("this port takes OTLP: TraceService, LogsService, MetricsService");
     Ok(status.into_http::<axum::body::Body>())
 }
 

@@ -140,9 +140,9 @@ fn structs_bytes(mut message: &[u8], shape: &Shape, depth: u32) -> Option<usize>
                 let field = key >> 3;
                 let found = shape.messages.iter().find(|(number, _)| *number == field);
                 total_bytes = total_bytes.saturating_add(match found {
-                    Some((_, inner)) => inner
-                        .memory_bytes
-                        .saturating_add(structs_bytes(content, inner, depth)?),
+                    Some((_, inner)) => {
+                        inner.memory_bytes.saturating_add(structs_bytes(content, inner, depth)?)
+                    }
                     None => ALLOCATION_BYTES,
                 });
             }

@@ -91,10 +91,11 @@ async fn query_range(
     headers: HeaderMap,
 ) -> Result<Json<Answer<Streams>>, Problem> {
     let text = parameters.query.as_deref().ok_or_else(|| {
-        Problem::Unsupported("the parameter query is missing: {container=\"api-node\"} |= \"text\"".into())
+        Problem::Unsupported(
+            "the parameter query is missing: {container=\"api-node\"} |= \"text\"".into(),
+        )
     })?;
-    let mut query =
-        logql::parse(text).map_err(|error| Problem::Unsupported(error.to_string()))?;
+    let mut query = logql::parse(text).map_err(|error| Problem::Unsupported(error.to_string()))?;
     let LabelParameters { start, end, since } =
         LabelParameters { start: parameters.start, end: parameters.end, since: parameters.since };
     (query.start_unix_nano, query.end_unix_nano) =
@@ -102,7 +103,9 @@ async fn query_range(
     query.limit = match parameters.limit.as_deref().map(str::parse) {
         None => DEFAULT_LIMIT,
         Some(Ok(limit @ 1..=MAX_LIMIT)) => limit,
-        Some(_) => return Err(Problem::Unsupported(format!("limit: a number from 1 to {MAX_LIMIT}"))),
+        Some(_) => {
+            return Err(Problem::Unsupported(format!("limit: a number from 1 to {MAX_LIMIT}")));
+        }
     };
     query.direction = match parameters.direction.as_deref() {
         None => Direction::Backward,

@@ -1,2 +1,4 @@
 //! Under construction.
-pub(super) fn router() -> axum::Router<crate::store::Store> { axum::Router::new() }
+pub(super) fn router() -> axum::Router<crate::store::Store> {
+    axum::Router::new()
+}

@@ -221,7 +221,8 @@ pub(super) fn duration(text: &str, parameter: &str) -> Result<i64, Problem> {
         let number: f64 = rest[..digits].parse().map_err(|_| faulty())?;
         rest = &rest[digits..];
         let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (_, factor) = UNITS.iter().find(|(name, _)| *name == &rest[..unit]).ok_or_else(faulty)?;
+        let (_, factor) =
+            UNITS.iter().find(|(name, _)| *name == &rest[..unit]).ok_or_else(faulty)?;
         nanos += number * factor;
         rest = &rest[unit..];
     }
@@ -248,7 +249,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_go_writes_them() {
-        for (text, nanos) in [("250ms", 250_000_000), ("1.5s", 1_500_000_000), ("1m30s", 90_000_000_000)] {
+        for (text, nanos) in
+            [("250ms", 250_000_000), ("1.5s", 1_500_000_000), ("1m30s", 90_000_000_000)]
+        {
             assert_eq!(duration(text, "minDuration").unwrap(), nanos);
         }
         for text in ["", "5", "s", "1x", "1.2.3s", "ms5"] {

@@ -191,6 +191,9 @@ mod tests {
         assert_eq!(span["status"], json!({}));
         assert!(span.get("parentSpanId").is_none());
         let attribute = &json[0]["resource"]["attributes"][0];
-        assert_eq!(attribute, &json!({"key": "service.name", "value": {"stringValue": "checkout"}}));
+        assert_eq!(
+            attribute,
+            &json!({"key": "service.name", "value": {"stringValue": "checkout"}})
+        );
     }
 }

@@ -1,78 +1,53 @@
-//! The end of the way: a trait for whatever takes batches, and the loop that feeds it.
+//! From a queue to an exporter, as often as it takes.
 //!
-//! The loop tries again, with back-off, for as long as the cause may pass; meanwhile its queue
-//! fills, and sources wait or tell their senders to. Nothing is given up because it is old: only
-//! because the other side will never take it, or because the agent stops.
+//! When a stopping agent's time is up, what is left is given up, and counted like every other drop.
 
+use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
-use tokio::time::sleep;
 
-use crate::queue::{Item, Items};
+use crate::queue::{Queued, Receiver};
 use crate::record::Batch;
 use crate::self_metrics::{SelfMetrics, SignalExporter, SignalReason};
 
-/// The first pause after a failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Pauses double up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Deliveries that are on their way to one exporter at a time. The store commits those that wait
+/// together, so a few of them cost little more than one.
+const MAX_IN_FLIGHT: usize = 32;
 
-/// Takes batches: the embedded store, Loki, Tempo, …
-pub trait Exporter: Send + 'static {
-    /// Hands over one batch; on success the other side has it for good.
+/// The first pause after a failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// No pause is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Somewhere batches go.
+pub trait Exporter: Send + Sync + 'static {
+    /// Delivers a batch; when it answers `Ok`, the batch is safe.
     fn export(
-        &mut self,
+        &self,
         batch: Arc<Batch>,
     ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>>;
 }
 
-/// Why a batch was not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a batch could not be delivered.
+#[derive(Debug)]
 pub enum ExportError {
-    /// The other side will not take this batch, whenever it is sent.
+    /// It will never be taken; the text says why.
     Refused(String),
-    /// The other side cannot be reached, or cannot take anything at the moment.
+    /// Nobody was there to take it, or not now; the text says who and why.
     Unreachable(String),
-    /// The batch is larger than the other side takes.
+    /// It is larger than what is taken there.
     TooLarge,
 }
 
-/// How far a stopping agent is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Failures are tried again.
-    Running,
-    /// Time is up: what is left is given up and counted.
-    GivingUp,
-}
-
-/// One exporter and what it needs to run.
-pub struct Worker {
-    name: String,
-    exporter: Box<dyn Exporter>,
-    items: Items,
-    metrics: Arc<SelfMetrics>,
-    phase: watch::Receiver<Phase>,
-}
-
-// === impl ExportError ===
-
 impl ExportError {
-    /// Whether the same batch may be taken later.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Unreachable(_) => true,
-            Self::Refused(_) | Self::TooLarge => false,
-        }
-    }
-
-    /// The reason by which a drop is counted.
+    /// Why it is dropped, as metrics label it.
     fn reason(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
@@ -80,108 +55,211 @@ impl ExportError {
             Self::TooLarge => "too_large",
         }
     }
+
+    /// Whether the same batch may be taken later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
 }
 
-impl std::fmt::Display for ExportError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ExportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Unreachable(why) => write!(f, "unreachable: {why}"),
-            Self::TooLarge => f.write_str("larger than the other side takes"),
+            Self::TooLarge => f.write_str("larger than what is taken there"),
         }
     }
 }
 
 impl std::error::Error for ExportError {}
 
-// === impl Worker ===
-
-impl Worker {
-    /// A worker that feeds `exporter` from `items`; `name` is the exporter's in the configuration.
-    pub fn new(
-        name: impl Into<String>,
-        exporter: Box<dyn Exporter>,
-        items: Items,
-        metrics: Arc<SelfMetrics>,
-        phase: watch::Receiver<Phase>,
-    ) -> Self {
-        Self { name: name.into(), exporter, items, metrics, phase }
+/// Delivers what is queued until the queue has ended and is empty.
+///
+/// What can be retried is retried until `give_up` turns true: the queue behind it fills, and its bound
+/// is felt by the sources. What is refused is dropped and counted.
+pub async fn run(
+    name: &str,
+    exporter: &dyn Exporter,
+    mut queue: Receiver,
+    self_metrics: &SelfMetrics,
+    give_up: watch::Receiver<bool>,
+) {
+    let way = Way { name, exporter, self_metrics, give_up };
+    let mut in_flight = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(()) = in_flight.next() => {}
+            queued = queue.next(), if in_flight.len() < MAX_IN_FLIGHT => match queued {
+                Some(queued) => in_flight.push(way.deliver(queued)),
+                None => break,
+            },
+        }
     }
+    while in_flight.next().await.is_some() {}
+}
 
-    /// Runs until its queue is closed and empty.
-    pub async fn run(mut self) {
-        while let Some(item) = self.items.recv().await {
-            self.deliver(item).await;
+/// What all deliveries to one exporter share.
+struct Way<'a> {
+    name: &'a str,
+    exporter: &'a dyn Exporter,
+    self_metrics: &'a SelfMetrics,
+    give_up: watch::Receiver<bool>,
+}
+
+impl Way<'_> {
+    async fn deliver(&self, queued: Queued) {
+        let mut give_up = self.give_up.clone();
+        let delivered = tokio::select! {
+            biased;
+            // A sender that is gone will never say so; then there is no deadline.
+            Ok(_) = give_up.wait_for(|give_up| *give_up) => Err("shutdown"),
+            delivered = self.try_until_settled(&queued.batch) => delivered,
+        };
+        let (signal, items) = (queued.batch.signal(), queued.batch.items() as u64);
+        match delivered {
+            Ok(()) => {
+                let label = SignalExporter { signal, exporter: self.name.to_owned() };
+                self.self_metrics.export.exported.get_or_create(&label).inc_by(items);
+                queued.ack.delivered();
+            }
+            Err(reason) => {
+                let label = SignalReason { signal, reason };
+                self.self_metrics.export.dropped.get_or_create(&label).inc_by(items);
+                queued.ack.lost();
+            }
         }
     }
 
-    async fn deliver(&mut self, item: Item) {
+    /// Ends when the batch is delivered, or with the reason why it never will be.
+    async fn try_until_settled(&self, batch: &Arc<Batch>) -> Result<(), &'static str> {
+        let (exporter, signal) = (self.name, batch.signal());
         let mut pause = FIRST_PAUSE;
-        let mut failing = false;
-        let mut phase = self.phase.clone();
         loop {
-            let attempt = tokio::select! {
-                biased;
-                _ = phase.wait_for(|phase| *phase == Phase::GivingUp) => {
-                    return self.give_up(item, "shutdown");
-                }
-                attempt = Self::attempt(self.exporter.as_mut(), &item.batch) => attempt,
-            };
-            let error = match attempt {
-                Ok(()) => {
-                    if failing {
-                        tracing::info!(exporter = self.name, "the exporter takes batches again");
-                    }
-                    return self.delivered(item);
-                }
-                Err(error) => error,
-            };
+            let Err(error) = self.attempt(batch).await else { return Ok(()) };
             if !error.is_retryable() {
-                tracing::warn!(exporter = self.name, signal = item.batch.signal(), %error,
-                    items = item.batch.items(), "a batch is given up: trying again would not help");
-                return self.give_up(item, error.reason());
+                let items = batch.items();
+                tracing::warn!(exporter, %error, "dropped {items} items of {signal}");
+                return Err(error.reason());
             }
-            if !failing {
-                failing = true;
-                tracing::warn!(exporter = self.name, %error,
-                    "the exporter takes nothing; its queue fills meanwhile, trying again");
+            // The first of a row says it; the counters of the exporter tell the rest.
+            if pause == FIRST_PAUSE {
+                tracing::warn!(exporter, %error,
+                    "could not deliver {signal}; it will be tried again until it can");
             }
-            tokio::select! {
-                () = sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)) => {}
-                _ = phase.wait_for(|phase| *phase == Phase::GivingUp) => {}
-            }
+            // Spread over the second half of the pause, so that agents do not come in step.
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     /// A panic of an exporter costs the batch that caused it, and no other.
-    async fn attempt(exporter: &mut dyn Exporter, batch: &Arc<Batch>) -> Result<(), ExportError> {
-        // The exporter's own state after a panic is its own matter; ours holds none of it.
-        let export = AssertUnwindSafe(async { exporter.export(Arc::clone(batch)).await });
-        export
+    async fn attempt(&self, batch: &Arc<Batch>) -> Result<(), ExportError> {
+        let export = async { self.exporter.export(Arc::clone(batch)).await };
+        // What state the exporter is left in is its own matter; nothing of ours is half-changed.
+        AssertUnwindSafe(export)
             .catch_unwind()
             .await
             .unwrap_or_else(|_| Err(ExportError::Refused("the exporter panicked".to_owned())))
     }
-
-    fn delivered(&self, item: Item) {
-        let labels = SignalExporter { signal: item.batch.signal(), exporter: self.name.clone() };
-        self.metrics.export.exported.get_or_create(&labels).inc_by(item.batch.items() as u64);
-        item.ack.delivered();
-    }
-
-    fn give_up(&self, item: Item, reason: &'static str) {
-        let labels = SignalReason { signal: item.batch.signal(), reason };
-        self.metrics.export.dropped.get_or_create(&labels).inc_by(item.batch.items() as u64);
-        item.ack.lost();
-    }
-}
-
-impl std::fmt::Debug for Worker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("name", &self.name).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::ack::{Ack, Outcome};
+    use crate::queue::bounded;
+    use crate::record::SpanBatch;
+
+    /// Answers what it is told, in that order, and then `Ok`.
+    struct Scripted(Mutex<Vec<Result<(), ExportError>>>);
+
+    impl Exporter for Scripted {
+        fn export(
+            &self,
+            _: Arc<Batch>,
+        ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+            let answer = self.0.lock().unwrap().pop().unwrap_or(Ok(()));
+            Box::pin(async { answer })
+        }
+    }
+
+    async fn outcome_of(exporter: impl Exporter, give_up: bool) -> (Outcome, String) {
+        let metrics = SelfMetrics::new();
+        let (sender, receiver) = bounded("test", 10_000, &metrics);
+        let told = Arc::new(Mutex::new(None));
+        let ack = Ack::new({
+            let told = Arc::clone(&told);
+            move |outcome| *told.lock().unwrap() = Some(outcome)
+        });
+        let room = sender.try_room(10).unwrap();
+        sender.push(room, Arc::new(Batch::Spans(SpanBatch::default())), ack);
+        drop(sender);
+        let (_give_up, given_up) = watch::channel(give_up);
+        run("test", &exporter, receiver, &metrics, given_up).await;
+        let outcome = told.lock().unwrap().unwrap();
+        (outcome, metrics.encode().unwrap())
+    }
+
+    fn scripted(script: Vec<Result<(), ExportError>>) -> Scripted {
+        Scripted(Mutex::new(script))
+    }
+
+    /// Neither takes anything nor says so.
+    struct Hanging;
+
+    impl Exporter for Hanging {
+        fn export(
+            &self,
+            _: Arc<Batch>,
+        ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    struct Panicking;
+
+    impl Exporter for Panicking {
+        fn export(
+            &self,
+            _: Arc<Batch>,
+        ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+            panic!("a fault of the exporter")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_unreachable_is_tried_until_it_is_there() {
+        let away = || Err(ExportError::Unreachable("nobody there".into()));
+        let (outcome, _) = outcome_of(scripted(vec![away(), away(), away()]), false).await;
+        assert_eq!(outcome, Outcome::Delivered);
+    }
+
+    #[tokio::test]
+    async fn what_will_never_be_taken_is_dropped_at_once() {
+        for (error, reason) in [
+            (ExportError::Refused("not ours".into()), "reason=\"refused\""),
+            (ExportError::TooLarge, "reason=\"too_large\""),
+        ] {
+            let (outcome, text) = outcome_of(scripted(vec![Err(error)]), false).await;
+            assert_eq!(outcome, Outcome::Lost);
+            assert!(text.contains(reason), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_exporter_is_a_refusal() {
+        let (outcome, text) = outcome_of(Panicking, false).await;
+        assert_eq!(outcome, Outcome::Lost);
+        assert!(text.contains("reason=\"refused\""), "{text}");
+    }
+
+    #[tokio::test]
+    async fn when_time_is_up_what_is_left_is_given_up_and_counted() {
+        let (outcome, text) = outcome_of(Hanging, true).await;
+        assert_eq!(outcome, Outcome::Lost);
+        assert!(text.contains("reason=\"shutdown\""), "{text}");
+    }
+}

@@ -1,170 +1,156 @@
-//! One stream of batches → one queue for each exporter that takes the signal.
+//! One stream of deliveries becomes one queue for each exporter of the signal.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::queue::{Queue, Slot};
+use crate::queue::Sender;
 use crate::record::Batch;
 use crate::self_metrics::{SelfMetrics, SignalReason};
 use crate::sink::{Delivery, Full, Sink};
 
-/// Hands every batch to the queues of all exporters that take its signal. What no exporter takes
-/// is counted as dropped.
-pub struct Fanout {
-    routes: Vec<Route>,
-    metrics: Arc<SelfMetrics>,
-}
-
-/// The way to one exporter.
+/// The queues of each signal.
 #[derive(Debug)]
-pub struct Route {
-    /// What waits in front of it.
-    pub queue: Queue,
-    /// The signals it takes, as [`Batch::signal`] names them.
-    pub signals: &'static [&'static str],
+pub struct Fanout {
+    /// The queues of those who take log records.
+    pub logs: Vec<Sender>,
+    /// The queues of those who take spans.
+    pub traces: Vec<Sender>,
+    /// The queues of those who take metrics.
+    pub metrics: Vec<Sender>,
+    /// Where drops are counted.
+    pub self_metrics: Arc<SelfMetrics>,
 }
 
 impl Fanout {
-    /// A fan-out to `routes`.
-    pub fn new(routes: Vec<Route>, metrics: Arc<SelfMetrics>) -> Self {
-        Self { routes, metrics }
-    }
-
-    /// Takes nothing more; the exporters see the end after what is queued.
-    pub fn close(&self) {
-        self.routes.iter().for_each(|route| route.queue.close());
-    }
-
-    fn takers(&self, batch: &Batch) -> impl Iterator<Item = &Queue> {
-        let signal = batch.signal();
-        let takes = move |route: &&Route| route.signals.contains(&signal);
-        self.routes.iter().filter(takes).map(|route| &route.queue)
-    }
-
-    fn push(&self, slots: Vec<Slot<'_>>, delivery: Delivery) {
-        if slots.is_empty() {
-            self.dropped(&delivery.batch, "no_exporter");
-            // Nobody wants it, so its source need not keep it.
-            return delivery.ack.delivered();
+    fn queues(&self, batch: &Batch) -> &[Sender] {
+        match batch {
+            Batch::Logs(_) => &self.logs,
+            Batch::Spans(_) => &self.traces,
+            Batch::Metrics(_) => &self.metrics,
         }
-        let batch = Arc::new(delivery.batch);
-        for slot in slots {
-            slot.push(Arc::clone(&batch), delivery.ack.clone());
-        }
+    }
+
+    /// A signal that nobody takes is dropped and counted, and its source need not keep it.
+    fn drop_unwanted(&self, delivery: Delivery) {
+        let label = SignalReason { signal: delivery.batch.signal(), reason: "no_exporter" };
+        let items = delivery.batch.items() as u64;
+        self.self_metrics.export.dropped.get_or_create(&label).inc_by(items);
         delivery.ack.delivered();
-    }
-
-    fn dropped(&self, batch: &Batch, reason: &'static str) {
-        let labels = SignalReason { signal: batch.signal(), reason };
-        self.metrics.export.dropped.get_or_create(&labels).inc_by(batch.items() as u64);
     }
 }
 
 impl Sink for Fanout {
     fn send(&self, delivery: Delivery) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            let mut slots = Vec::with_capacity(self.routes.len());
-            for queue in self.takers(&delivery.batch) {
-                // Room that is held while waiting for more is given back by nobody else, but every
-                // exporter empties its own queue, so this cannot stand still.
-                match queue.reserve(delivery.size_bytes).await {
-                    Some(slot) => slots.push(slot),
-                    // Its ack says "lost" as it is dropped: the source still has the data.
-                    None => return,
-                }
+            let queues = self.queues(&delivery.batch);
+            if queues.is_empty() {
+                return self.drop_unwanted(delivery);
             }
-            self.push(slots, delivery);
+            let mut rooms = Vec::with_capacity(queues.len());
+            for queue in queues {
+                // Without the room of an exporter that has ended, the delivery's ack is dropped: lost.
+                let Some(room) = queue.room(delivery.size_bytes).await else { return };
+                rooms.push(room);
+            }
+            let batch = Arc::new(delivery.batch);
+            for (queue, room) in queues.iter().zip(rooms) {
+                queue.push(room, Arc::clone(&batch), delivery.ack.clone());
+            }
+            delivery.ack.delivered();
         })
     }
 
     fn try_send(&self, delivery: Delivery) -> Result<(), Full> {
-        let slots: Option<Vec<_>> = self
-            .takers(&delivery.batch)
-            .map(|queue| queue.try_reserve(delivery.size_bytes))
-            .collect();
-        self.push(slots.ok_or(Full)?, delivery);
+        let queues = self.queues(&delivery.batch);
+        if queues.is_empty() {
+            self.drop_unwanted(delivery);
+            return Ok(());
+        }
+        let rooms: Option<Vec<_>> =
+            queues.iter().map(|queue| queue.try_room(delivery.size_bytes)).collect();
+        let rooms = rooms.ok_or(Full)?;
+        let batch = Arc::new(delivery.batch);
+        for (queue, room) in queues.iter().zip(rooms) {
+            queue.push(room, Arc::clone(&batch), delivery.ack.clone());
+        }
+        delivery.ack.delivered();
         Ok(())
-    }
-}
-
-impl fmt::Debug for Fanout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fanout").field("routes", &self.routes).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use opentelemetry_proto::tonic::metrics::v1::{
+        Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric,
+    };
+
     use super::*;
-    use crate::ack::Ack;
-    use crate::queue::Items;
-    use crate::record::{LogBatch, LogRecord, MetricBatch, Resource, Text};
-    use prometheus_client::metrics::gauge::Gauge;
+    use crate::ack::{Ack, Outcome};
+    use crate::queue::bounded;
+    use crate::record::{MetricBatch, SpanBatch};
 
-    fn line() -> Batch {
-        let record = LogRecord {
-            time_unix_nano: 1,
-            observed_time_unix_nano: 1,
-            severity_number: 0,
-            severity_text: String::new(),
-            body: crate::record::Body::Text(Text::from("hello".to_owned())),
-            attributes: Vec::new(),
-            trace_id: None,
-            span_id: None,
-            flags: 0,
-        };
-        let resource = Arc::new(Resource::default());
-        Batch::Logs(vec![LogBatch { resource, scope: None, records: vec![record] }])
-    }
-
-    fn delivery(batch: Batch) -> Delivery {
-        Delivery { batch, size_bytes: 1_000, ack: Ack::nobody() }
-    }
-
-    fn two_routes(second_bytes: usize) -> (Fanout, Items, Items) {
-        let (first, first_items) = Queue::new(10_000, Gauge::default());
-        let (second, second_items) = Queue::new(second_bytes, Gauge::default());
-        let routes = vec![
-            Route { queue: first, signals: &["logs", "traces"] },
-            Route { queue: second, signals: &["logs"] },
-        ];
-        (Fanout::new(routes, Arc::new(SelfMetrics::new())), first_items, second_items)
+    fn spans(size_bytes: usize) -> (Delivery, Arc<Mutex<Option<Outcome>>>) {
+        let told = Arc::new(Mutex::new(None));
+        let ack = Ack::new({
+            let told = Arc::clone(&told);
+            move |outcome| *told.lock().unwrap() = Some(outcome)
+        });
+        (Delivery { batch: Batch::Spans(SpanBatch::default()), size_bytes, ack }, told)
     }
 
     #[tokio::test]
-    async fn a_full_queue_keeps_a_batch_out_of_all() {
-        let (fanout, mut first, mut second) = two_routes(1_500);
-        assert_eq!(fanout.try_send(delivery(line())), Ok(()));
-        assert_eq!(fanout.try_send(delivery(line())), Err(Full));
-        fanout.close();
-        assert!(first.recv().await.is_some() && second.recv().await.is_some());
-        assert!(first.recv().await.is_none(), "the refused batch must be in no queue");
+    async fn a_delivery_is_done_when_every_exporter_has_it() {
+        let self_metrics = Arc::new(SelfMetrics::new());
+        let (one, mut first) = bounded("one", 10_000, &self_metrics);
+        let (two, mut second) = bounded("two", 10_000, &self_metrics);
+        let (logs, metrics) = (vec![], vec![]);
+        let fanout = Fanout { logs, traces: vec![one, two], metrics, self_metrics };
+        let (delivery, told) = spans(100);
+        fanout.try_send(delivery).unwrap();
+        first.next().await.unwrap().ack.delivered();
+        assert_eq!(*told.lock().unwrap(), None);
+        second.next().await.unwrap().ack.delivered();
+        assert_eq!(*told.lock().unwrap(), Some(Outcome::Delivered));
     }
 
     #[tokio::test]
-    async fn a_source_that_can_wait_goes_on_when_there_is_room() {
-        let (fanout, _first, mut second) = two_routes(1_500);
-        fanout.send(delivery(line())).await;
-        let drained = async { drop(second.recv().await) };
-        tokio::join!(fanout.send(delivery(line())), drained);
-        assert!(second.try_recv().is_ok());
+    async fn one_full_queue_refuses_for_all() {
+        let self_metrics = Arc::new(SelfMetrics::new());
+        let (one, mut first) = bounded("one", 10_000, &self_metrics);
+        let (two, _second) = bounded("two", 1_000, &self_metrics);
+        let (logs, metrics) = (vec![], vec![]);
+        let fanout = Fanout { logs, traces: vec![one, two], metrics, self_metrics };
+        fanout.try_send(spans(900).0).unwrap();
+        let (refused, told) = spans(900);
+        assert_eq!(fanout.try_send(refused), Err(Full));
+        assert_eq!(*told.lock().unwrap(), Some(Outcome::Lost));
+        drop(fanout);
+        assert!(first.next().await.is_some());
+        assert!(first.next().await.is_none(), "what one exporter has no room for, none gets");
     }
 
     #[tokio::test]
-    async fn what_nobody_takes_is_counted() {
-        use opentelemetry_proto::tonic::metrics::v1::{
-            Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data,
-        };
-        let (fanout, ..) = two_routes(1_500);
-        let points = Gauge { data_points: vec![NumberDataPoint::default(); 3] };
-        let metric = Metric { data: Some(Data::Gauge(points)), ..Metric::default() };
-        let scope = ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() };
-        let resource = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
-        let batch = Batch::Metrics(MetricBatch { resource_metrics: vec![resource] });
-        assert_eq!(fanout.try_send(delivery(batch)), Ok(()));
-        let labels = SignalReason { signal: "metrics", reason: "no_exporter" };
-        assert_eq!(fanout.metrics.export.dropped.get_or_create(&labels).get(), 3);
+    async fn a_signal_without_an_exporter_is_counted_as_dropped() {
+        let self_metrics = Arc::new(SelfMetrics::new());
+        let (logs, traces, metrics) = (vec![], vec![], vec![]);
+        let fanout = Fanout { logs, traces, metrics, self_metrics: Arc::clone(&self_metrics) };
+        let data_points = vec![NumberDataPoint::default()];
+        let data = Some(metric::Data::Gauge(Gauge { data_points }));
+        let metrics = vec![Metric { data, ..Metric::default() }];
+        let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+        let resource_metrics =
+            vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
+        let batch = MetricBatch { resource_metrics };
+        let delivery =
+            Delivery { batch: Batch::Metrics(batch), size_bytes: 10, ack: Ack::nobody() };
+        fanout.send(delivery).await;
+        let text = self_metrics.encode().unwrap();
+        assert!(
+            text.contains("dropped_items_total{signal=\"metrics\",reason=\"no_exporter\"} 1"),
+            "{text}"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! The node agent: tails pod logs, receives OTLP, and hands both to its exporters.
+//!
+//! The modules stand in the order in which data travels. Sources (`tail`, `receive`) know a
+//! [`sink::Sink`] and nothing beyond it; [`agent`] is the one place that joins the stages.
 
 pub mod receive;
-
-pub mod record;
 
 pub mod fanout;
 
@@ -10,7 +11,15 @@ pub mod queue;
 
 pub mod export;
 
+pub mod agent;
+
+pub mod cli;
+pub mod config;
+
 pub mod ack;
+pub mod health;
+pub mod record;
 pub mod self_metrics;
 pub mod serve;
 pub mod sink;
+mod state_lock;

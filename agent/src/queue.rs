@@ -1,116 +1,113 @@
-//! What waits in front of one exporter: a queue bounded by bytes, in memory.
+//! What waits for one exporter: in memory, bounded by bytes, first in, first out.
 //!
-//! Room is reserved first and used afterwards, so that the fan-out can ask every queue before it
-//! hands a batch to any. The bytes of a batch count until its exporter is done with it, not only
-//! until it is taken out: what is under way takes memory too.
-//!
-//! A queue on disk will stand behind the same three types.
+//! Room is taken before a delivery is queued, so that a delivery for several exporters finds room with
+//! all of them or with none. A queue on disk will have the same two ends.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::mpsc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::ack::Ack;
 use crate::record::Batch;
+use crate::self_metrics::{ExporterName, SelfMetrics};
 
-/// Bytes of batches that one exporter's queue holds, what is under way included.
-pub const CAPACITY_BYTES: usize = 64 * 1024 * 1024;
-/// What a batch counts at least, so that many tiny ones are bounded too.
-const MIN_ITEM_BYTES: usize = 512;
+/// Room for each exporter unless it is told otherwise.
+pub const DEFAULT_CAPACITY_BYTES: usize = 64 * 1024 * 1024;
 
-/// The end that sources push into.
-#[derive(Debug)]
-pub struct Queue {
+/// A delivery takes at least so much room: even an empty one costs something to hold.
+const MIN_DELIVERY_BYTES: usize = 256;
+
+/// A queue for the exporter `name`.
+pub fn bounded(name: &str, capacity_bytes: usize, metrics: &SelfMetrics) -> (Sender, Receiver) {
+    // Permits are bytes; a semaphore counts further than any machine's memory.
+    let capacity_bytes = capacity_bytes.clamp(MIN_DELIVERY_BYTES, u32::MAX as usize);
+    let label = ExporterName { exporter: name.to_owned() };
+    let waiting_bytes = metrics.export.queue_bytes.get_or_create(&label).clone();
+    // Bounded by the bytes above: every message holds its permits.
+    let (items, queue) = mpsc::unbounded_channel();
+    let room = Arc::new(Semaphore::new(capacity_bytes));
+    (Sender { items, room, capacity_bytes, waiting_bytes }, Receiver { queue })
+}
+
+/// The end to which deliveries are added.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    items: mpsc::UnboundedSender<Queued>,
     room: Arc<Semaphore>,
     capacity_bytes: usize,
-    // Taken when the queue is closed: the exporter then sees the end after the last item.
-    way: Mutex<Option<mpsc::UnboundedSender<Item>>>,
-    bytes: Gauge,
+    waiting_bytes: Gauge,
 }
 
-/// Room for one batch.
+/// Room in a queue, taken for one delivery.
 #[derive(Debug)]
-pub struct Slot<'a> {
-    queue: &'a Queue,
+pub struct Room {
     permit: OwnedSemaphorePermit,
 }
 
-/// A batch on its way to one exporter.
+/// The end from which deliveries are taken.
 #[derive(Debug)]
-pub struct Item {
-    /// What is to be exported; shared with the other queues.
+pub struct Receiver {
+    queue: mpsc::UnboundedReceiver<Queued>,
+}
+
+/// A delivery that waits, or is on its way; its room is free again when it is dropped.
+#[derive(Debug)]
+pub struct Queued {
+    /// What is delivered.
     pub batch: Arc<Batch>,
-    /// To be answered when the exporter is done.
+    /// To be answered.
     pub ack: Ack,
-    _room: Held,
+    _room: Occupied,
 }
 
-/// The end that an exporter takes from.
-pub type Items = mpsc::UnboundedReceiver<Item>;
-
-/// Bytes that are taken; gives them back, and corrects the gauge, when dropped.
 #[derive(Debug)]
-struct Held {
+struct Occupied {
     permit: OwnedSemaphorePermit,
-    bytes: Gauge,
+    waiting_bytes: Gauge,
 }
 
-impl Queue {
-    /// A queue of `capacity_bytes` whose fill is shown by `bytes`.
-    pub fn new(capacity_bytes: usize, bytes: Gauge) -> (Self, Items) {
-        let capacity_bytes = capacity_bytes.min(u32::MAX as usize);
-        let (way, items) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(capacity_bytes));
-        (Self { room, capacity_bytes, way: Mutex::new(Some(way)), bytes }, items)
-    }
-
-    /// Waits for room; `None` once the queue is closed.
-    pub async fn reserve(&self, size_bytes: usize) -> Option<Slot<'_>> {
+impl Sender {
+    /// Waits for room; `None` when the exporter has ended.
+    pub async fn room(&self, size_bytes: usize) -> Option<Room> {
         let permits = self.permits(size_bytes);
         let permit = Arc::clone(&self.room).acquire_many_owned(permits).await.ok()?;
-        Some(Slot { queue: self, permit })
+        Some(Room { permit })
     }
 
-    /// Takes room if it is there now; `None` when it is not, or when the queue is closed.
-    pub fn try_reserve(&self, size_bytes: usize) -> Option<Slot<'_>> {
+    /// Takes room if there is some now.
+    pub fn try_room(&self, size_bytes: usize) -> Option<Room> {
         let permits = self.permits(size_bytes);
         let permit = Arc::clone(&self.room).try_acquire_many_owned(permits).ok()?;
-        Some(Slot { queue: self, permit })
+        Some(Room { permit })
     }
 
-    /// Takes nothing more; whoever waits for room is told, and the exporter sees the end once it
-    /// has taken what is there.
-    pub fn close(&self) {
-        self.room.close();
-        self.way.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Queues a delivery in the room that was taken for it. If the exporter has ended, the ack is
+    /// told that the batch is lost.
+    pub fn push(&self, room: Room, batch: Arc<Batch>, ack: Ack) {
+        let waiting_bytes = self.waiting_bytes.clone();
+        waiting_bytes.inc_by(room.permit.num_permits() as i64);
+        let occupied = Occupied { permit: room.permit, waiting_bytes };
+        drop(self.items.send(Queued { batch, ack, _room: occupied }));
     }
 
-    /// A batch larger than the whole queue passes when it has the queue to itself.
+    /// A delivery larger than the whole queue waits until the queue is empty, and then goes.
     fn permits(&self, size_bytes: usize) -> u32 {
-        let bytes = size_bytes.max(MIN_ITEM_BYTES).min(self.capacity_bytes);
-        u32::try_from(bytes).unwrap_or(u32::MAX)
+        let clamped = size_bytes.clamp(MIN_DELIVERY_BYTES, self.capacity_bytes);
+        u32::try_from(clamped).unwrap_or(u32::MAX)
     }
 }
 
-impl Slot<'_> {
-    /// Uses the room. After [`Queue::close`] the batch is dropped, and its ack with it.
-    pub fn push(self, batch: Arc<Batch>, ack: Ack) {
-        self.queue.bytes.inc_by(i64::try_from(self.permit.num_permits()).unwrap_or(i64::MAX));
-        let room = Held { permit: self.permit, bytes: self.queue.bytes.clone() };
-        let item = Item { batch, ack, _room: room };
-        let way = self.queue.way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(way) = way.as_ref() {
-            // Fails only when the exporter is gone, at the very end of a shutdown.
-            let _ = way.send(item);
-        }
+impl Receiver {
+    /// The next delivery; `None` when every sender is gone and nothing is left.
+    pub async fn next(&mut self) -> Option<Queued> {
+        self.queue.recv().await
     }
 }
 
-impl Drop for Held {
+impl Drop for Occupied {
     fn drop(&mut self) {
-        self.bytes.dec_by(i64::try_from(self.permit.num_permits()).unwrap_or(i64::MAX));
+        self.waiting_bytes.dec_by(self.permit.num_permits() as i64);
     }
 }
 
@@ -124,41 +121,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_count_until_the_exporter_is_done() {
-        let bytes = Gauge::default();
-        let (queue, mut items) = Queue::new(2_000, bytes.clone());
-        queue.try_reserve(1_500).unwrap().push(batch(), Ack::nobody());
-        let under_way = items.recv().await.unwrap();
-        assert_eq!(bytes.get(), 1_500);
-        assert!(queue.try_reserve(1_000).is_none());
-        drop(under_way);
-        assert_eq!(bytes.get(), 0);
-        assert!(queue.try_reserve(1_000).is_some());
+    async fn room_is_free_again_when_a_delivery_is_done_with() {
+        let metrics = SelfMetrics::new();
+        let (sender, mut receiver) = bounded("store", 1_000, &metrics);
+        let room = sender.try_room(900).unwrap();
+        sender.push(room, batch(), Ack::nobody());
+        assert!(sender.try_room(300).is_none(), "1,000 bytes have no room for 900 and 300");
+        let text = metrics.encode().unwrap();
+        assert!(text.contains("queue_bytes{exporter=\"store\"} 900"), "{text}");
+
+        let queued = receiver.next().await.unwrap();
+        assert!(sender.try_room(300).is_none(), "it is still on its way");
+        drop(queued);
+        assert!(sender.try_room(300).is_some());
     }
 
     #[tokio::test]
-    async fn a_batch_larger_than_the_queue_passes_alone() {
-        let (queue, _items) = Queue::new(1_000, Gauge::default());
-        let alone = queue.try_reserve(50_000).unwrap();
-        assert!(queue.try_reserve(1).is_none());
-        drop(alone);
-        assert!(queue.try_reserve(1).is_some());
-    }
-
-    #[tokio::test]
-    async fn tiny_batches_are_bounded_too() {
-        let (queue, _items) = Queue::new(4 * MIN_ITEM_BYTES, Gauge::default());
-        let taken: Vec<_> = std::iter::from_fn(|| queue.try_reserve(0)).collect();
-        assert_eq!(taken.len(), 4);
-    }
-
-    #[tokio::test]
-    async fn closing_keeps_what_is_there_and_wakes_who_waits() {
-        let (queue, mut items) = Queue::new(1_000, Gauge::default());
-        queue.try_reserve(1_000).unwrap().push(batch(), Ack::nobody());
-        let (waited, ()) = tokio::join!(queue.reserve(1_000), async { queue.close() });
-        assert!(waited.is_none());
-        assert!(items.recv().await.is_some());
-        assert!(items.recv().await.is_none());
+    async fn a_delivery_larger_than_the_queue_still_passes() {
+        let (sender, _receiver) = bounded("store", 1_000, &SelfMetrics::new());
+        assert!(sender.try_room(1_000_000).is_some());
     }
 }

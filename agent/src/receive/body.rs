@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -59,6 +59,12 @@ impl Budget {
 }
 
 impl ReadBody {
+    /// Without its first `count` bytes.
+    pub(super) fn skip(mut self, count: usize) -> Self {
+        self.bytes.advance(count);
+        self
+    }
+
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes
     }

@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Full};
 use prost::Message;
 use tonic::Status;
 
+use super::body::ReadBody;
 use super::decode::Format;
 use super::intake::{Intake, Wire};
 use super::refusal::Refusal;
@@ -51,7 +52,7 @@ async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request) 
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response();
     }
     let answer = match intake.budget.read(body).await {
-        Ok(body) => take::<S>(&intake, &head.headers, body.as_slice()),
+        Ok(body) => take::<S>(&intake, &head.headers, body).await,
         Err(refusal) => Err(refusal),
     };
     match answer {
@@ -63,38 +64,29 @@ async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request) 
     }
 }
 
-fn take<S: Signal>(
+async fn take<S: Signal>(
     intake: &Intake,
     headers: &HeaderMap,
-    body: &[u8],
+    body: ReadBody,
 ) -> Result<S::Response, Refusal> {
-    let frame = Frame::only(body)?;
     let gzip = match headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes) {
-        _ if !frame.compressed => false,
+        _ if !is_compressed(body.as_slice())? => false,
         Some(b"gzip") => true,
         _ => return Err(Refusal::Encoding),
     };
     let wire = Wire { transport: TRANSPORT, format: Format::Protobuf, gzip };
-    intake.take::<S>(wire, frame.message)
+    intake.take::<S>(wire, body.skip(FRAME_HEADER_BYTES)).await
 }
 
-/// One message as gRPC frames it.
-struct Frame<'a> {
-    compressed: bool,
-    message: &'a [u8],
-}
-
-impl<'a> Frame<'a> {
-    /// The one frame of a unary call.
-    fn only(body: &'a [u8]) -> Result<Self, Refusal> {
-        let malformed = || Refusal::Malformed("not one gRPC message".to_owned());
-        let (header, message) =
-            body.split_first_chunk::<FRAME_HEADER_BYTES>().ok_or_else(malformed)?;
-        let [flag, length @ ..] = *header;
-        if flag > 1 || message.len() != u32::from_be_bytes(length) as usize {
-            return Err(malformed());
+/// What the header of the one frame of a unary call says, after a look at its length.
+fn is_compressed(body: &[u8]) -> Result<bool, Refusal> {
+    match body.split_first_chunk::<FRAME_HEADER_BYTES>() {
+        Some((&[flag @ 0..=1, ref length @ ..], message))
+            if message.len() == u32::from_be_bytes(*length) as usize =>
+        {
+            Ok(flag == 1)
         }
-        Ok(Self { compressed: flag == 1, message })
+        _ => Err(Refusal::Malformed("not one gRPC message".to_owned())),
     }
 }
 

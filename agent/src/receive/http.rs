@@ -66,7 +66,7 @@ async fn answer<S: Signal>(
     };
     let body = intake.budget.read(body).await?;
     let wire = Wire { transport: TRANSPORT, format, gzip };
-    Ok((format, intake.take::<S>(wire, body.as_slice())?))
+    Ok((format, intake.take::<S>(wire, body).await?))
 }
 
 async fn method_not_allowed(headers: HeaderMap) -> Response {

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use super::body::{Budget, gunzip};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use super::body::{Budget, ReadBody, gunzip};
 use super::decode::{self, Format};
+use super::limits::{MAX_DECODING, MAX_INLINE_BYTES};
 use super::refusal::Refusal;
-use super::signal::Signal;
+use super::signal::{Signal, Sorted};
 use crate::ack::Ack;
 use crate::self_metrics::{RefusedRequest, SelfMetrics, SignalTransport};
 use crate::sink::{Delivery, Sink};
@@ -16,6 +20,8 @@ pub(super) struct Intake {
     metrics: Arc<SelfMetrics>,
     /// What may be held of bodies that are being read.
     pub(super) budget: Budget,
+    /// Turns at unzipping and decoding.
+    decoding: Semaphore,
 }
 
 /// How a body comes.
@@ -29,21 +35,26 @@ pub(super) struct Wire {
 
 impl Intake {
     pub(super) fn new(sink: Arc<dyn Sink>, metrics: Arc<SelfMetrics>) -> Self {
-        Self { sink, metrics, budget: Budget::new() }
+        Self { sink, metrics, budget: Budget::new(), decoding: Semaphore::new(MAX_DECODING) }
     }
 
-    /// Decodes `body` and hands it on; nothing in here waits, so that what is decompressed and
-    /// decoded at one time is bounded by the number of threads.
-    pub(super) fn take<S: Signal>(&self, wire: Wire, body: &[u8]) -> Result<S::Response, Refusal> {
-        let unzipped;
-        let body = if wire.gzip {
-            unzipped = gunzip(body)?;
-            &unzipped
+    /// Decodes `body` and hands it on.
+    pub(super) async fn take<S: Signal>(
+        &self,
+        wire: Wire,
+        body: ReadBody,
+    ) -> Result<S::Response, Refusal> {
+        // Only small work is done where it stands: it would hold up the thread's other connections.
+        let small = !wire.gzip && body.as_slice().len() <= MAX_INLINE_BYTES;
+        let (sorted, size_bytes) = if small {
+            sort::<S>(wire, body.as_slice())?
         } else {
-            body
+            let turn = self.decoding.acquire().await.map_err(|_| Refusal::Busy)?;
+            let sorted = spawn_blocking(move || sort::<S>(wire, body.as_slice())).await;
+            drop(turn);
+            // The runtime is about to end, or the decoder panicked on this very body.
+            sorted.map_err(|_| Refusal::Busy)??
         };
-        let (request, size_bytes) = decode::request::<S>(wire.format, body)?;
-        let sorted = S::batch(request);
         let items = sorted.batch.items();
         if items > 0 {
             // A sender of OTLP has its answer from the queue; nobody waits for the exporters.
@@ -60,6 +71,19 @@ impl Intake {
         let labels = RefusedRequest { signal: S::NAME, transport, reason: refusal.reason() };
         self.metrics.receive.refused.get_or_create(&labels).inc();
     }
+}
+
+/// The request, sorted, and how much memory it takes.
+fn sort<S: Signal>(wire: Wire, body: &[u8]) -> Result<(Sorted, usize), Refusal> {
+    let unzipped;
+    let body = if wire.gzip {
+        unzipped = gunzip(body)?;
+        &unzipped
+    } else {
+        body
+    };
+    let (request, size_bytes) = decode::request::<S>(wire.format, body)?;
+    Ok((S::batch(request), size_bytes))
 }
 
 impl std::fmt::Debug for Intake {

@@ -12,6 +12,13 @@ pub(super) const MAX_DECODED_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of bodies that are being read at one time, over all connections.
 pub(super) const MAX_BYTES_UNDER_WAY: usize = 64 * 1024 * 1024;
 
+/// Large bodies that are unzipped and decoded at one time: what they take before it is reckoned
+/// and queued is bounded by their number.
+pub(super) const MAX_DECODING: usize = 4;
+
+/// Bodies up to this size, if not zipped, are decoded without waiting for a turn.
+pub(super) const MAX_INLINE_BYTES: usize = 64 * 1024;
+
 /// How long a sender may take for the body of a request.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 

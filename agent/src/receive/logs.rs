@@ -1,6 +1,7 @@
 //! Log records of OTLP → the agent's own, which tailed lines become too.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope};
@@ -13,6 +14,8 @@ const EVENT_NAME: &str = "event.name";
 
 /// One batch for each resource and scope that has records.
 pub(super) fn batches(resource_logs: Vec<ResourceLogs>) -> Vec<LogBatch> {
+    let observed = unix_nano_now();
+    let to_record = |sent| record(sent, observed);
     let mut batches = Vec::new();
     for sent in resource_logs {
         let attributes = sent.resource.map(|resource| resource.attributes).unwrap_or_default();
@@ -21,7 +24,7 @@ pub(super) fn batches(resource_logs: Vec<ResourceLogs>) -> Vec<LogBatch> {
             batches.push(LogBatch {
                 resource: Arc::clone(&resource),
                 scope: scope.scope.filter(is_named).map(Arc::new),
-                records: scope.log_records.into_iter().map(record).collect(),
+                records: scope.log_records.into_iter().map(to_record).collect(),
             });
         }
     }
@@ -33,14 +36,17 @@ fn is_named(scope: &InstrumentationScope) -> bool {
     *scope != InstrumentationScope::default()
 }
 
-fn record(sent: otlp::LogRecord) -> LogRecord {
+fn record(sent: otlp::LogRecord, observed_unix_nano: u64) -> LogRecord {
     let mut attributes = sent.attributes;
     if !sent.event_name.is_empty() {
         attributes.push(text_attribute(EVENT_NAME, sent.event_name));
     }
     LogRecord {
         time_unix_nano: sent.time_unix_nano,
-        observed_time_unix_nano: sent.observed_time_unix_nano,
+        observed_time_unix_nano: match sent.observed_time_unix_nano {
+            0 => observed_unix_nano,
+            said => said,
+        },
         severity_number: sent.severity_number,
         severity_text: sent.severity_text,
         body: body(sent.body),
@@ -57,6 +63,11 @@ fn body(sent: Option<AnyValue>) -> Body {
         Some(Value::StringValue(text)) => Body::Text(Text::from(text)),
         value => Body::Value(AnyValue { value }),
     }
+}
+
+fn unix_nano_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -84,6 +95,7 @@ mod tests {
         assert_eq!(record.body, Body::Text(Text::from("hello".to_owned())));
         assert_eq!(record.trace_id, TraceId::from_bytes(&[7; 16]));
         assert_eq!(record.span_id, None);
+        assert!(record.observed_time_unix_nano > 0, "whoever did not say is seen now");
         assert_eq!(record.get("event.name"), Some("cart.added"));
     }
 

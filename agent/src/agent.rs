@@ -1,0 +1,278 @@
+//! The one file that knows all stages. It builds them from the end of the way to its beginning, and
+//! stops them in the other direction, so that nothing is ever handed to a stage that is not there.
+
+mod error;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+pub use self::error::BuildError;
+
+use crate::config::{self, Config};
+use crate::export::{self, Exporter};
+use crate::fanout::Fanout;
+use crate::health::{self, Readiness};
+use crate::queue;
+use crate::receive::Receivers;
+use crate::self_metrics::SelfMetrics;
+use crate::serve::Listener;
+use crate::sink::Sink;
+use crate::state_lock::StateLock;
+
+/// What the sources may take to stop, counted from the signal.
+const SOURCES_STOPPED: Duration = Duration::from_millis(1_500);
+/// When what is still queued is given up.
+const QUEUES_DRAINED: Duration = Duration::from_millis(3_500);
+/// When exporters that do not even give up are left behind.
+const EXPORTERS_LEFT: Duration = Duration::from_millis(3_700);
+/// When the last listeners are gone.
+const ALL_STOPPED: Duration = Duration::from_millis(4_700);
+/// The content type of OpenMetrics.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// An agent with all its ports bound, not yet running.
+pub struct Agent {
+    listeners: Listeners,
+    outputs: Vec<Output>,
+    web: Router,
+    metrics: Arc<SelfMetrics>,
+    _state: StateLock,
+}
+
+/// An exporter, and what it is for.
+pub struct Output {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where the batches go.
+    pub exporter: Box<dyn Exporter>,
+    /// The signals it takes.
+    pub signals: Signals,
+}
+
+/// Which signals an exporter takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Signals {
+    /// Log records.
+    pub logs: bool,
+    /// Spans.
+    pub traces: bool,
+    /// Data points.
+    pub metrics: bool,
+}
+
+struct Listeners {
+    otlp_http: Listener,
+    otlp_grpc: Listener,
+    health: Listener,
+    self_metrics: Listener,
+    web: Listener,
+}
+
+impl Agent {
+    /// Locks the state directory and binds every port; what is wrong shows here, not later.
+    ///
+    /// # Errors
+    /// When the state directory cannot be written or another agent holds it, or when a port
+    /// cannot be bound.
+    pub async fn build(config: &Config) -> Result<Self, BuildError> {
+        Self::with_stages(config, Vec::new(), Router::new()).await
+    }
+
+    /// As [`Agent::build`], with the exporters and the pages given.
+    ///
+    /// # Errors
+    /// As [`Agent::build`].
+    pub async fn with_stages(
+        config: &Config,
+        outputs: Vec<Output>,
+        web: Router,
+    ) -> Result<Self, BuildError> {
+        let state = StateLock::take(&config.state_dir)
+            .map_err(|error| BuildError::state(&config.state_dir, error))?;
+        let listeners = Listeners::bind(config).await?;
+        let metrics = Arc::new(SelfMetrics::new());
+        Ok(Self { listeners, outputs, web, metrics, _state: state })
+    }
+
+    /// Where OTLP/HTTP is received.
+    pub fn otlp_http_addr(&self) -> SocketAddr {
+        self.listeners.otlp_http.address()
+    }
+
+    /// Where OTLP/gRPC is received.
+    pub fn otlp_grpc_addr(&self) -> SocketAddr {
+        self.listeners.otlp_grpc.address()
+    }
+
+    /// Where the page and the read API are.
+    pub fn web_addr(&self) -> SocketAddr {
+        self.listeners.web.address()
+    }
+
+    /// Where the probes are answered.
+    pub fn health_addr(&self) -> SocketAddr {
+        self.listeners.health.address()
+    }
+
+    /// Where the agent's own metrics are.
+    pub fn metrics_addr(&self) -> SocketAddr {
+        self.listeners.self_metrics.address()
+    }
+
+    /// The agent's own metrics.
+    pub fn metrics(&self) -> Arc<SelfMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Runs until `shutdown` ends, then stops: sources first, then queues, then the rest. Takes
+    /// less than five seconds to stop, whatever is under way; what is lost by that is counted.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { listeners, outputs, web, metrics, _state } = self;
+        let (stop_sources, sources_stopped) = watch::channel(false);
+        let (stop_rest, rest_stopped) = watch::channel(false);
+        let (give_up, given_up) = watch::channel(false);
+
+        let (mut exporters, mut sources, mut rest) =
+            (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        let sink = start_exporters(&mut exporters, outputs, &metrics, &given_up);
+        let readiness = Readiness::default();
+        rest.spawn(listeners.web.serve(web, rest_stopped.clone()));
+        rest.spawn(listeners.health.serve(health::router(readiness.clone()), rest_stopped.clone()));
+        rest.spawn(listeners.self_metrics.serve(metrics_router(&metrics), rest_stopped));
+
+        tracing::info!(
+            otlp_grpc = %listeners.otlp_grpc.address(),
+            otlp_http = %listeners.otlp_http.address(),
+            "receiving OTLP"
+        );
+        let receivers = Receivers::new(sink, Arc::clone(&metrics));
+        sources.spawn(listeners.otlp_http.serve(receivers.http(), sources_stopped.clone()));
+        sources.spawn(listeners.otlp_grpc.serve(receivers.grpc(), sources_stopped));
+        drop(receivers);
+        readiness.set(true);
+
+        shutdown.await;
+        let asked = Instant::now();
+        tracing::info!("stopping: sources first, then what is queued");
+        readiness.set(false);
+
+        let _ = stop_sources.send(true);
+        // What holds the sink ends here, so the queues see their end.
+        finish(sources, asked + SOURCES_STOPPED).await;
+        if !join_all(&mut exporters, asked + QUEUES_DRAINED).await {
+            tracing::warn!("what is still queued is given up; the agent's metrics count it");
+            let _ = give_up.send(true);
+            finish(exporters, asked + EXPORTERS_LEFT).await;
+        }
+        let _ = stop_rest.send(true);
+        finish(rest, asked + ALL_STOPPED).await;
+        tracing::info!(after = ?asked.elapsed(), "stopped");
+    }
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, BuildError> {
+        Ok(Self {
+            otlp_http: listener("OTLP/HTTP", config.otlp_http, config::OTLP_HTTP_PORT).await?,
+            otlp_grpc: listener("OTLP/gRPC", config.otlp_grpc, config::OTLP_GRPC_PORT)
+                .await?
+                .http2_only(),
+            health: listener("health", config.health, config::HEALTH_PORT).await?,
+            self_metrics: listener(
+                "the agent's own metrics",
+                config.self_metrics,
+                config::SELF_METRICS_PORT,
+            )
+            .await?,
+            web: listener("the page", config.web, config::WEB_PORT).await?,
+        })
+    }
+}
+
+async fn listener(
+    what: &'static str,
+    address: SocketAddr,
+    port: config::Port,
+) -> Result<Listener, BuildError> {
+    let variable = port.variable;
+    Listener::bind(address).await.map_err(|source| BuildError::Bind {
+        what,
+        address,
+        variable,
+        source,
+    })
+}
+
+/// A queue and a task for each exporter, and the sink that feeds them.
+fn start_exporters(
+    tasks: &mut JoinSet<()>,
+    outputs: Vec<Output>,
+    metrics: &Arc<SelfMetrics>,
+    given_up: &watch::Receiver<bool>,
+) -> Arc<dyn Sink> {
+    let mut fanout = Fanout {
+        logs: Vec::new(),
+        traces: Vec::new(),
+        metrics: Vec::new(),
+        self_metrics: Arc::clone(metrics),
+    };
+    for Output { name, exporter, signals } in outputs {
+        let (queue, items) = queue::bounded(&name, queue::DEFAULT_CAPACITY_BYTES, metrics);
+        let takers = [
+            (signals.logs, &mut fanout.logs),
+            (signals.traces, &mut fanout.traces),
+            (signals.metrics, &mut fanout.metrics),
+        ];
+        for (takes, queues) in takers {
+            if takes {
+                queues.push(queue.clone());
+            }
+        }
+        let (metrics, given_up) = (Arc::clone(metrics), given_up.clone());
+        tasks.spawn(async move {
+            export::run(&name, exporter.as_ref(), items, &metrics, given_up).await;
+        });
+    }
+    Arc::new(fanout)
+}
+
+fn metrics_router(metrics: &Arc<SelfMetrics>) -> Router {
+    let metrics = Arc::clone(metrics);
+    let text = move || async move {
+        metrics
+            .encode()
+            .map(|text| ([(CONTENT_TYPE, OPENMETRICS)], text))
+            .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    };
+    Router::new().route("/metrics", get(text))
+}
+
+/// Waits for all tasks; false when the deadline came first.
+async fn join_all(tasks: &mut JoinSet<()>, deadline: Instant) -> bool {
+    timeout_at(deadline, async { while tasks.join_next().await.is_some() {} }).await.is_ok()
+}
+
+/// Waits for all tasks, and ends those that are still there at the deadline.
+async fn finish(mut tasks: JoinSet<()>, deadline: Instant) {
+    if !join_all(&mut tasks, deadline).await {
+        tasks.shutdown().await;
+    }
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent")
+            .field("otlp_http", &self.otlp_http_addr())
+            .field("otlp_grpc", &self.otlp_grpc_addr())
+            .finish_non_exhaustive()
+    }
+}

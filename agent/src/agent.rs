@@ -4,6 +4,7 @@
 mod error;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,15 +19,17 @@ use tokio::time::{Instant, timeout_at};
 pub use self::error::BuildError;
 
 use crate::config::{self, Config};
-use crate::export::{self, Exporter};
+use crate::export::{self, ExportError, Exporter};
 use crate::fanout::Fanout;
 use crate::health::{self, Readiness};
 use crate::queue;
 use crate::receive::Receivers;
+use crate::record::Batch;
 use crate::self_metrics::SelfMetrics;
 use crate::serve::Listener;
 use crate::sink::Sink;
 use crate::state_lock::StateLock;
+use crate::store::{self, Store, WriteError};
 
 /// What the sources may take to stop, counted from the signal.
 const SOURCES_STOPPED: Duration = Duration::from_millis(1_500);
@@ -34,39 +37,44 @@ const SOURCES_STOPPED: Duration = Duration::from_millis(1_500);
 const QUEUES_DRAINED: Duration = Duration::from_millis(3_500);
 /// When exporters that do not even give up are left behind.
 const EXPORTERS_LEFT: Duration = Duration::from_millis(3_700);
+/// When the store has committed what it was given, or is left to its next start.
+const STORE_CLOSED: Duration = Duration::from_millis(4_000);
 /// When the last listeners are gone.
 const ALL_STOPPED: Duration = Duration::from_millis(4_700);
 /// The content type of OpenMetrics.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The store's name as an exporter.
+const STORE: &str = "spanline_store";
+
 /// An agent with all its ports bound, not yet running.
 pub struct Agent {
     listeners: Listeners,
-    outputs: Vec<Output>,
-    web: Router,
+    stages: Stages,
     metrics: Arc<SelfMetrics>,
+    // Held until everything has stopped.
     _state: StateLock,
 }
 
+/// What stands behind the sources.
+struct Stages {
+    outputs: Vec<Output>,
+    web: Router,
+    store: Option<Store>,
+}
+
 /// An exporter, and what it is for.
-pub struct Output {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Where the batches go.
-    pub exporter: Box<dyn Exporter>,
-    /// The signals it takes.
-    pub signals: Signals,
+struct Output {
+    name: &'static str,
+    exporter: Box<dyn Exporter>,
+    signals: Signals,
 }
 
 /// Which signals an exporter takes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Signals {
-    /// Log records.
-    pub logs: bool,
-    /// Spans.
-    pub traces: bool,
-    /// Data points.
-    pub metrics: bool,
+struct Signals {
+    logs: bool,
+    traces: bool,
+    metrics: bool,
 }
 
 struct Listeners {
@@ -78,29 +86,38 @@ struct Listeners {
 }
 
 impl Agent {
-    /// Locks the state directory and binds every port; what is wrong shows here, not later.
+    /// Locks the state directory, binds every port and opens the store: what is wrong shows here,
+    /// not later.
     ///
     /// # Errors
-    /// When the state directory cannot be written or another agent holds it, or when a port
-    /// cannot be bound.
+    /// When the state directory cannot be written or another agent holds it, when a port cannot
+    /// be bound, or when the store cannot be opened.
     pub async fn build(config: &Config) -> Result<Self, BuildError> {
-        Self::with_stages(config, Vec::new(), Router::new()).await
+        Self::with_stages(config, |metrics| {
+            let store = store::Config {
+                directory: config.store_dir(),
+                max_bytes: config.store_max_bytes,
+                cluster: config.cluster.clone(),
+            };
+            let store = Store::open(store, metrics).map_err(BuildError::Store)?;
+            let signals = Signals { logs: true, traces: true, metrics: false };
+            let output =
+                Output { name: STORE, exporter: Box::new(ToStore(store.clone())), signals };
+            Ok(Stages { outputs: vec![output], web: Router::new(), store: Some(store) })
+        })
+        .await
     }
 
-    /// As [`Agent::build`], with the exporters and the pages given.
-    ///
-    /// # Errors
-    /// As [`Agent::build`].
-    pub async fn with_stages(
+    async fn with_stages(
         config: &Config,
-        outputs: Vec<Output>,
-        web: Router,
+        open: impl FnOnce(Arc<SelfMetrics>) -> Result<Stages, BuildError>,
     ) -> Result<Self, BuildError> {
         let state = StateLock::take(&config.state_dir)
             .map_err(|error| BuildError::state(&config.state_dir, error))?;
         let listeners = Listeners::bind(config).await?;
         let metrics = Arc::new(SelfMetrics::new());
-        Ok(Self { listeners, outputs, web, metrics, _state: state })
+        let stages = open(Arc::clone(&metrics))?;
+        Ok(Self { listeners, stages, metrics, _state: state })
     }
 
     /// Where OTLP/HTTP is received.
@@ -136,7 +153,8 @@ impl Agent {
     /// Runs until `shutdown` ends, then stops: sources first, then queues, then the rest. Takes
     /// less than five seconds to stop, whatever is under way; what is lost by that is counted.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listeners, outputs, web, metrics, _state } = self;
+        let Self { listeners, stages, metrics, _state } = self;
+        let Stages { outputs, web, store } = stages;
         let (stop_sources, sources_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let (give_up, given_up) = watch::channel(false);
@@ -172,6 +190,9 @@ impl Agent {
             tracing::warn!("what is still queued is given up; the agent's metrics count it");
             let _ = give_up.send(true);
             finish(exporters, asked + EXPORTERS_LEFT).await;
+        }
+        if let Some(store) = store {
+            let _ = timeout_at(asked + STORE_CLOSED, store.close()).await;
         }
         let _ = stop_rest.send(true);
         finish(rest, asked + ALL_STOPPED).await;
@@ -226,7 +247,7 @@ fn start_exporters(
         self_metrics: Arc::clone(metrics),
     };
     for Output { name, exporter, signals } in outputs {
-        let (queue, items) = queue::bounded(&name, queue::DEFAULT_CAPACITY_BYTES, metrics);
+        let (queue, items) = queue::bounded(name, queue::DEFAULT_CAPACITY_BYTES, metrics);
         let takers = [
             (signals.logs, &mut fanout.logs),
             (signals.traces, &mut fanout.traces),
@@ -239,7 +260,7 @@ fn start_exporters(
         }
         let (metrics, given_up) = (Arc::clone(metrics), given_up.clone());
         tasks.spawn(async move {
-            export::run(&name, exporter.as_ref(), items, &metrics, given_up).await;
+            export::run(name, exporter.as_ref(), items, &metrics, given_up).await;
         });
     }
     Arc::new(fanout)
@@ -268,6 +289,24 @@ async fn finish(mut tasks: JoinSet<()>, deadline: Instant) {
     }
 }
 
+/// The store, as an exporter.
+struct ToStore(Store);
+
+impl Exporter for ToStore {
+    fn export(
+        &self,
+        batch: Arc<Batch>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+        Box::pin(async {
+            self.0.write(batch).await.map_err(|error| match error {
+                WriteError::TooLarge { .. } => ExportError::TooLarge,
+                error if error.is_retryable() => ExportError::Unreachable(error.to_string()),
+                error => ExportError::Refused(error.to_string()),
+            })
+        })
+    }
+}
+
 impl std::fmt::Debug for Agent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Agent")
@@ -276,3 +315,6 @@ impl std::fmt::Debug for Agent {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ pub mod queue;
 
 pub mod export;
 
+pub mod store;
+
 pub mod agent;
 
 pub mod cli;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::state_lock::LockError;
+use crate::store::StoreError;
 
 /// Why an agent cannot start.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub enum BuildError {
         /// What the system says.
         source: io::Error,
     },
+    /// The store cannot be opened.
+    Store(StoreError),
 }
 
 impl BuildError {
@@ -68,6 +71,7 @@ impl fmt::Display for BuildError {
                 "cannot write to {}: {source}; make it writable or set --state",
                 directory.display()
             ),
+            Self::Store(error) => write!(f, "cannot open the store: {error}"),
         }
     }
 }
@@ -76,6 +80,7 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Bind { source, .. } | Self::State { source, .. } => Some(source),
+            Self::Store(error) => Some(error),
             Self::StateHeld { .. } => None,
         }
     }

@@ -30,6 +30,7 @@ use crate::serve::Listener;
 use crate::sink::Sink;
 use crate::state_lock::StateLock;
 use crate::store::{self, Store, WriteError};
+use crate::web;
 
 /// What the sources may take to stop, counted from the signal.
 const SOURCES_STOPPED: Duration = Duration::from_millis(1_500);
@@ -93,7 +94,7 @@ impl Agent {
     /// When the state directory cannot be written or another agent holds it, when a port cannot
     /// be bound, or when the store cannot be opened.
     pub async fn build(config: &Config) -> Result<Self, BuildError> {
-        Self::with_stages(config, |metrics| {
+        Self::with_stages(config, |metrics, web| {
             let store = store::Config {
                 directory: config.store_dir(),
                 max_bytes: config.store_max_bytes,
@@ -103,20 +104,21 @@ impl Agent {
             let signals = Signals { logs: true, traces: true, metrics: false };
             let output =
                 Output { name: STORE, exporter: Box::new(ToStore(store.clone())), signals };
-            Ok(Stages { outputs: vec![output], web: Router::new(), store: Some(store) })
+            let web = web::router(store.clone(), web);
+            Ok(Stages { outputs: vec![output], web, store: Some(store) })
         })
         .await
     }
 
     async fn with_stages(
         config: &Config,
-        open: impl FnOnce(Arc<SelfMetrics>) -> Result<Stages, BuildError>,
+        open: impl FnOnce(Arc<SelfMetrics>, SocketAddr) -> Result<Stages, BuildError>,
     ) -> Result<Self, BuildError> {
         let state = StateLock::take(&config.state_dir)
             .map_err(|error| BuildError::state(&config.state_dir, error))?;
         let listeners = Listeners::bind(config).await?;
         let metrics = Arc::new(SelfMetrics::new());
-        let stages = open(Arc::clone(&metrics))?;
+        let stages = open(Arc::clone(&metrics), listeners.web.address())?;
         Ok(Self { listeners, stages, metrics, _state: state })
     }
 
@@ -163,15 +165,11 @@ impl Agent {
             (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let sink = start_exporters(&mut exporters, outputs, &metrics, &given_up);
         let readiness = Readiness::default();
+        listeners.announce();
         rest.spawn(listeners.web.serve(web, rest_stopped.clone()));
         rest.spawn(listeners.health.serve(health::router(readiness.clone()), rest_stopped.clone()));
         rest.spawn(listeners.self_metrics.serve(metrics_router(&metrics), rest_stopped));
 
-        tracing::info!(
-            otlp_grpc = %listeners.otlp_grpc.address(),
-            otlp_http = %listeners.otlp_http.address(),
-            "receiving OTLP"
-        );
         let receivers = Receivers::new(sink, Arc::clone(&metrics));
         sources.spawn(listeners.otlp_http.serve(receivers.http(), sources_stopped.clone()));
         sources.spawn(listeners.otlp_grpc.serve(receivers.grpc(), sources_stopped));
@@ -216,6 +214,18 @@ impl Listeners {
             .await?,
             web: listener("the page", config.web, config::WEB_PORT).await?,
         })
+    }
+
+    fn announce(&self) {
+        for (what, listener) in [
+            ("OTLP/gRPC", &self.otlp_grpc),
+            ("OTLP/HTTP", &self.otlp_http),
+            ("health", &self.health),
+            ("the agent's own metrics", &self.self_metrics),
+            ("the page", &self.web),
+        ] {
+            tracing::info!(address = %listener.address(), "listening for {what}");
+        }
     }
 }
 

@@ -83,10 +83,6 @@ impl Sink for Fanout {
 mod tests {
     use std::sync::Mutex;
 
-    use opentelemetry_proto::tonic::metrics::v1::{
-        Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric,
-    };
-
     use super::*;
     use crate::ack::{Ack, Outcome};
     use crate::queue::bounded;
@@ -137,13 +133,8 @@ mod tests {
         let self_metrics = Arc::new(SelfMetrics::new());
         let (logs, traces, metrics) = (vec![], vec![], vec![]);
         let fanout = Fanout { logs, traces, metrics, self_metrics: Arc::clone(&self_metrics) };
-        let data_points = vec![NumberDataPoint::default()];
-        let data = Some(metric::Data::Gauge(Gauge { data_points }));
-        let metrics = vec![Metric { data, ..Metric::default() }];
-        let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
-        let resource_metrics =
-            vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
-        let batch = MetricBatch { resource_metrics };
+        let mut batch = MetricBatch::default();
+        batch.resource_metrics.push(crate::receive::testing::one_gauge_point());
         let delivery =
             Delivery { batch: Batch::Metrics(batch), size_bytes: 10, ack: Ack::nobody() };
         fanout.send(delivery).await;

@@ -12,6 +12,7 @@ pub mod queue;
 pub mod export;
 
 pub mod store;
+pub mod web;
 
 pub mod agent;
 

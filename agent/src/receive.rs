@@ -23,6 +23,8 @@ mod rpc_status;
 mod scan;
 mod signal;
 mod spans;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

@@ -125,7 +125,7 @@ impl Exporter for Hanging {
 async fn whatever_was_accepted_is_delivered_before_a_stop() {
     let (state, taken) = (tempfile::tempdir().unwrap(), Arc::new(AtomicUsize::new(0)));
     let exporter = SlowStart(Arc::clone(&taken), AtomicUsize::new(0));
-    let agent = Agent::with_stages(&config(state.path()), |_| Ok(only(exporter))).await.unwrap();
+    let agent = Agent::with_stages(&config(state.path()), |_, _| Ok(only(exporter))).await.unwrap();
     let agent = Running::start(agent).await;
     for line in 0..50 {
         assert_eq!(post_line(agent.otlp_http, line).await, StatusCode::OK);
@@ -137,7 +137,7 @@ async fn whatever_was_accepted_is_delivered_before_a_stop() {
 #[tokio::test]
 async fn an_exporter_that_hangs_and_idle_connections_do_not_hold_up_a_stop() {
     let state = tempfile::tempdir().unwrap();
-    let agent = Agent::with_stages(&config(state.path()), |_| Ok(only(Hanging))).await.unwrap();
+    let agent = Agent::with_stages(&config(state.path()), |_, _| Ok(only(Hanging))).await.unwrap();
     let metrics = agent.metrics();
     let agent = Running::start(agent).await;
     let _idle = TcpStream::connect(agent.otlp_http).await.unwrap();

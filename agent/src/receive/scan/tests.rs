@@ -1,4 +1,5 @@
 use super::*;
+use crate::receive::testing;
 use crate::record::text_attribute;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{ArrayValue, any_value::Value};
@@ -14,7 +15,7 @@ fn request(spans: Vec<Span>) -> Vec<u8> {
 
 #[test]
 fn empty_spans_count_as_the_structs_they_become() {
-    let body = request(vec![Span::default(); 1_000]);
+    let body = testing::empty_spans(1_000).encode_to_vec();
     let bytes = protobuf(&body, &TRACES).unwrap();
     assert!(bytes >= 1_000 * size_of::<Span>(), "{bytes}");
     assert!(bytes <= 1_001 * size_of::<Span>() + 1_000, "{bytes}");
@@ -22,7 +23,7 @@ fn empty_spans_count_as_the_structs_they_become() {
 
 #[test]
 fn a_flood_of_empty_spans_are_refused() {
-    let body = request(vec![Span::default(); 300_000]);
+    let body = testing::empty_spans(300_000).encode_to_vec();
     assert_eq!(protobuf(&body, &TRACES), Err(Refusal::DecodedTooLarge));
 }
 

@@ -1,10 +1,9 @@
-//! The one file that knows all stages: it builds them, sinks before sources, and stops them in reverse.
+//! The one file that knows all stages. It builds them from the end of the way to its beginning, and
+//! stops them in the other direction, so that nothing is ever handed to a stage that is not there.
 
-use std::fmt;
-use std::future::Future;
-use std::io;
+mod error;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,243 +12,294 @@ use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
-use crate::config::Config;
+pub use self::error::BuildError;
+
+use crate::config::{self, Config};
 use crate::export::{self, ExportError, Exporter};
 use crate::fanout::Fanout;
 use crate::health::{self, Readiness};
 use crate::queue;
-use crate::receive::{self, Intake};
+use crate::receive::Receivers;
 use crate::record::Batch;
 use crate::self_metrics::SelfMetrics;
-use crate::serve;
+use crate::serve::Listener;
 use crate::sink::Sink;
-use crate::store::{self, Store, StoreError, WriteError};
-use crate::tail::{self, TailError, Tailer};
-use crate::{pod_logs, web};
+use crate::state_lock::StateLock;
+use crate::store::{self, Store, WriteError};
+use crate::web;
 
-/// The store's name in metrics and messages.
+/// What the sources may take to stop, counted from the signal.
+const SOURCES_STOPPED: Duration = Duration::from_millis(1_500);
+/// When what is still queued is given up.
+const QUEUES_DRAINED: Duration = Duration::from_millis(3_500);
+/// When exporters that do not even give up are left behind.
+const EXPORTERS_LEFT: Duration = Duration::from_millis(3_700);
+/// When the store has committed what it was given, or is left to its next start.
+const STORE_CLOSED: Duration = Duration::from_millis(4_000);
+/// When the last listeners are gone.
+const ALL_STOPPED: Duration = Duration::from_millis(4_700);
+/// The content type of OpenMetrics.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The store's name as an exporter.
 const STORE: &str = "spanline_store";
-/// How long the queues may take to drain once the sources have stopped.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the sources may take to stop: the tailer reads what is there and waits for its acks.
-const SOURCES_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// An agent whose ports are bound and whose store is open; it takes nothing before [`run`](Self::run).
+/// An agent with all its ports bound, not yet running.
 pub struct Agent {
     listeners: Listeners,
-    tailer: Option<Tailer>,
-    store: Store,
-    exporter: queue::Receiver,
-    fanout: Arc<Fanout>,
+    stages: Stages,
     metrics: Arc<SelfMetrics>,
+    // Held until everything has stopped.
+    _state: StateLock,
+}
+
+/// What stands behind the sources.
+struct Stages {
+    outputs: Vec<Output>,
+    web: Router,
+    store: Option<Store>,
+}
+
+/// An exporter, and what it is for.
+struct Output {
+    name: &'static str,
+    exporter: Box<dyn Exporter>,
+    signals: Signals,
+}
+
+/// Which signals an exporter takes.
+struct Signals {
+    logs: bool,
+    traces: bool,
+    metrics: bool,
 }
 
 struct Listeners {
-    otlp_grpc: TcpListener,
-    otlp_http: TcpListener,
-    health: TcpListener,
-    self_metrics: TcpListener,
-    web: TcpListener,
-}
-
-/// Why an agent could not be built.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A listener's address cannot be had.
-    Bind {
-        /// What would have listened there.
-        what: &'static str,
-        /// Where.
-        address: SocketAddr,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The folder for state cannot be used.
-    State {
-        /// The folder.
-        directory: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The store cannot be opened.
-    Store(StoreError),
-    /// The tailer cannot start.
-    Tail(TailError),
+    otlp_http: Listener,
+    otlp_grpc: Listener,
+    health: Listener,
+    self_metrics: Listener,
+    web: Listener,
 }
 
 impl Agent {
-    /// Binds every port and opens the store.
+    /// Locks the state directory, binds every port and opens the store: what is wrong shows here,
+    /// not later.
     ///
     /// # Errors
-    /// A port that is taken, a folder that cannot be written or that another agent uses; the error names it
-    /// and the remedy.
+    /// When the state directory cannot be written or another agent holds it, when a port cannot
+    /// be bound, or when the store cannot be opened.
     pub async fn build(config: &Config) -> Result<Self, BuildError> {
-        let listeners = Listeners::bind(config).await?;
-        let state = |cause| BuildError::State { directory: config.state_dir.clone(), cause };
-        std::fs::create_dir_all(config.checkpoint_dir()).map_err(state)?;
-        let metrics = Arc::new(SelfMetrics::new());
-        let store_config = store::Config {
-            max_bytes: config.store_max_bytes,
-            cluster: config.cluster.clone(),
-            ..store::Config::new(config.store_dir())
-        };
-        let store =
-            Store::open(store_config, Arc::clone(&metrics)).map_err(BuildError::Store)?;
-        let (sender, exporter) = queue::bounded(STORE, queue::DEFAULT_CAPACITY_BYTES, &metrics);
-        let fanout = Arc::new(Fanout {
-            logs: vec![sender.clone()],
-            traces: vec![sender],
-            metrics: Vec::new(),
-            self_metrics: Arc::clone(&metrics),
-        });
-        let tailer = match &config.pods_dir {
-            None => None,
-            Some(pods_dir) => {
-                let tail = tail::Config::new(pods_dir, config.checkpoint_dir());
-                let sink: Arc<dyn Sink> = Arc::clone(&fanout) as Arc<dyn Sink>;
-                let metrics = Arc::clone(&metrics);
-                let tailer = Tailer::new(tail, sink, metrics, pod_logs::parser_factory());
-                Some(tailer.map_err(BuildError::Tail)?)
-            }
-        };
-        Ok(Self { listeners, tailer, store, exporter, fanout, metrics })
+        Self::with_stages(config, |metrics, web| {
+            let store = store::Config {
+                directory: config.store_dir(),
+                max_bytes: config.store_max_bytes,
+                cluster: config.cluster.clone(),
+            };
+            let store = Store::open(store, metrics).map_err(BuildError::Store)?;
+            let signals = Signals { logs: true, traces: true, metrics: false };
+            let output =
+                Output { name: STORE, exporter: Box::new(ToStore(store.clone())), signals };
+            let web = web::router(store.clone(), web);
+            Ok(Stages { outputs: vec![output], web, store: Some(store) })
+        })
+        .await
     }
 
-    /// Where OTLP/gRPC is received.
-    pub fn otlp_grpc_addr(&self) -> Option<SocketAddr> {
-        self.listeners.otlp_grpc.local_addr().ok()
+    async fn with_stages(
+        config: &Config,
+        open: impl FnOnce(Arc<SelfMetrics>, SocketAddr) -> Result<Stages, BuildError>,
+    ) -> Result<Self, BuildError> {
+        let state = StateLock::take(&config.state_dir)
+            .map_err(|error| BuildError::state(&config.state_dir, error))?;
+        let listeners = Listeners::bind(config).await?;
+        let metrics = Arc::new(SelfMetrics::new());
+        let stages = open(Arc::clone(&metrics), listeners.web.address())?;
+        Ok(Self { listeners, stages, metrics, _state: state })
     }
 
     /// Where OTLP/HTTP is received.
-    pub fn otlp_http_addr(&self) -> Option<SocketAddr> {
-        self.listeners.otlp_http.local_addr().ok()
+    pub fn otlp_http_addr(&self) -> SocketAddr {
+        self.listeners.otlp_http.address()
     }
 
-    /// Where the page and the read API are served.
-    pub fn web_addr(&self) -> Option<SocketAddr> {
-        self.listeners.web.local_addr().ok()
+    /// Where OTLP/gRPC is received.
+    pub fn otlp_grpc_addr(&self) -> SocketAddr {
+        self.listeners.otlp_grpc.address()
     }
 
-    /// Where probes are answered.
-    pub fn health_addr(&self) -> Option<SocketAddr> {
-        self.listeners.health.local_addr().ok()
+    /// Where the page and the read API are.
+    pub fn web_addr(&self) -> SocketAddr {
+        self.listeners.web.address()
     }
 
-    /// Where the agent's own metrics are served.
-    pub fn self_metrics_addr(&self) -> Option<SocketAddr> {
-        self.listeners.self_metrics.local_addr().ok()
+    /// Where the probes are answered.
+    pub fn health_addr(&self) -> SocketAddr {
+        self.listeners.health.address()
     }
 
-    /// Runs until `stop_asked` is done, then drains: sources first, then queues, then the store.
-    pub async fn run(self, stop_asked: impl Future<Output = ()>) {
-        let Self { listeners, tailer, store, exporter, fanout, metrics } = self;
-        listeners.announce(tailer.is_some());
-        let readiness = Readiness::default();
+    /// Where the agent's own metrics are.
+    pub fn metrics_addr(&self) -> SocketAddr {
+        self.listeners.self_metrics.address()
+    }
+
+    /// The agent's own metrics.
+    pub fn metrics(&self) -> Arc<SelfMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Runs until `shutdown` ends, then stops: sources first, then queues, then the rest. Takes
+    /// less than five seconds to stop, whatever is under way; what is lost by that is counted.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { listeners, stages, metrics, _state } = self;
+        let Stages { outputs, web, store } = stages;
         let (stop_sources, sources_stopped) = watch::channel(false);
-        let (stop_readers, readers_stopped) = watch::channel(false);
+        let (stop_rest, rest_stopped) = watch::channel(false);
+        let (give_up, given_up) = watch::channel(false);
 
-        let exporting = tokio::spawn({
-            let (store, metrics) = (store.clone(), Arc::clone(&metrics));
-            async move { export::run(STORE, &ToStore(store), exporter, &metrics).await }
-        });
+        let (mut exporters, mut sources, mut rest) =
+            (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        let sink = start_exporters(&mut exporters, outputs, &metrics, &given_up);
+        let readiness = Readiness::default();
+        listeners.announce();
+        rest.spawn(listeners.web.serve(web, rest_stopped.clone()));
+        rest.spawn(listeners.health.serve(health::router(readiness.clone()), rest_stopped.clone()));
+        rest.spawn(listeners.self_metrics.serve(metrics_router(&metrics), rest_stopped));
 
-        let web_addr = listeners.web.local_addr().unwrap_or(([127, 0, 0, 1], 0).into());
-        let mut readers = JoinSet::new();
-        for (listener, router) in [
-            (listeners.health, health::router(readiness.clone())),
-            (listeners.self_metrics, self_metrics_router(Arc::clone(&metrics))),
-            (listeners.web, web::router(store.clone(), web_addr)),
-        ] {
-            readers.spawn(serve::until_stopped(listener, router, readers_stopped.clone()));
-        }
-
-        let intake = Intake::new(Arc::clone(&fanout) as Arc<dyn Sink>, Arc::clone(&metrics));
-        let mut sources = JoinSet::new();
-        for (listener, router) in [
-            (listeners.otlp_grpc, receive::grpc_router(intake.clone())),
-            (listeners.otlp_http, receive::http_router(intake)),
-        ] {
-            sources.spawn(serve::until_stopped(listener, router, sources_stopped.clone()));
-        }
-        if let Some(tailer) = tailer {
-            sources.spawn(tailer.run(sources_stopped));
-        }
-
+        let receivers = Receivers::new(sink, Arc::clone(&metrics));
+        sources.spawn(listeners.otlp_http.serve(receivers.http(), sources_stopped.clone()));
+        sources.spawn(listeners.otlp_grpc.serve(receivers.grpc(), sources_stopped));
+        drop(receivers);
         readiness.set(true);
-        stop_asked.await;
-        tracing::info!("stopping: taking nothing more, storing what is here");
+
+        shutdown.await;
+        let asked = Instant::now();
+        tracing::info!("stopping: sources first, then what is queued");
         readiness.set(false);
+
         let _ = stop_sources.send(true);
-        within(SOURCES_TIMEOUT, "sources", async { while sources.join_next().await.is_some() {} })
-            .await;
-        drop(sources);
-        // The last sender: the exporter ends when its queue is empty.
-        drop(fanout);
-        drain(exporting).await;
-        store.close().await;
-        let _ = stop_readers.send(true);
-        within(DRAIN_TIMEOUT, "readers", async { while readers.join_next().await.is_some() {} })
-            .await;
-        tracing::info!("stopped");
+        // What holds the sink ends here, so the queues see their end.
+        finish(sources, asked + SOURCES_STOPPED).await;
+        if !join_all(&mut exporters, asked + QUEUES_DRAINED).await {
+            tracing::warn!("what is still queued is given up; the agent's metrics count it");
+            let _ = give_up.send(true);
+            finish(exporters, asked + EXPORTERS_LEFT).await;
+        }
+        if let Some(store) = store {
+            let _ = timeout_at(asked + STORE_CLOSED, store.close()).await;
+        }
+        let _ = stop_rest.send(true);
+        finish(rest, asked + ALL_STOPPED).await;
+        tracing::info!(after = ?asked.elapsed(), "stopped");
     }
-}
-
-async fn drain(exporting: JoinHandle<()>) {
-    let handle = exporting.abort_handle();
-    if !within(DRAIN_TIMEOUT, "queues", async { drop(exporting.await) }).await {
-        handle.abort();
-    }
-}
-
-/// Waits for a part to end, and says so if it does not in time.
-async fn within(timeout: Duration, what: &str, part: impl Future<Output = ()>) -> bool {
-    let is_done = tokio::time::timeout(timeout, part).await.is_ok();
-    if !is_done {
-        tracing::warn!("the {what} did not stop within {timeout:?}; what they hold is given up");
-    }
-    is_done
 }
 
 impl Listeners {
     async fn bind(config: &Config) -> Result<Self, BuildError> {
         Ok(Self {
-            otlp_grpc: bind("OTLP over gRPC", config.otlp_grpc).await?,
-            otlp_http: bind("OTLP over HTTP", config.otlp_http).await?,
-            health: bind("health", config.health).await?,
-            self_metrics: bind("the agent's own metrics", config.self_metrics).await?,
-            web: bind("the page", config.web).await?,
+            otlp_http: listener("OTLP/HTTP", config.otlp_http, config::OTLP_HTTP_PORT).await?,
+            otlp_grpc: listener("OTLP/gRPC", config.otlp_grpc, config::OTLP_GRPC_PORT)
+                .await?
+                .http2_only(),
+            health: listener("health", config.health, config::HEALTH_PORT).await?,
+            self_metrics: listener(
+                "the agent's own metrics",
+                config.self_metrics,
+                config::SELF_METRICS_PORT,
+            )
+            .await?,
+            web: listener("the page", config.web, config::WEB_PORT).await?,
         })
     }
 
-    fn announce(&self, is_tailing: bool) {
+    fn announce(&self) {
         for (what, listener) in [
-            ("OTLP over gRPC", &self.otlp_grpc),
-            ("OTLP over HTTP", &self.otlp_http),
+            ("OTLP/gRPC", &self.otlp_grpc),
+            ("OTLP/HTTP", &self.otlp_http),
             ("health", &self.health),
             ("the agent's own metrics", &self.self_metrics),
             ("the page", &self.web),
         ] {
-            if let Ok(address) = listener.local_addr() {
-                tracing::info!(%address, "listening for {what}");
-            }
-        }
-        if !is_tailing {
-            tracing::info!("no folder of pod logs here; --pods names one");
+            tracing::info!(address = %listener.address(), "listening for {what}");
         }
     }
 }
 
-async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, BuildError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|cause| BuildError::Bind { what, address, cause })
+async fn listener(
+    what: &'static str,
+    address: SocketAddr,
+    port: config::Port,
+) -> Result<Listener, BuildError> {
+    let variable = port.variable;
+    Listener::bind(address).await.map_err(|source| BuildError::Bind {
+        what,
+        address,
+        variable,
+        source,
+    })
 }
 
-/// The store stands as an exporter.
+/// A queue and a task for each exporter, and the sink that feeds them.
+fn start_exporters(
+    tasks: &mut JoinSet<()>,
+    outputs: Vec<Output>,
+    metrics: &Arc<SelfMetrics>,
+    given_up: &watch::Receiver<bool>,
+) -> Arc<dyn Sink> {
+    let mut fanout = Fanout {
+        logs: Vec::new(),
+        traces: Vec::new(),
+        metrics: Vec::new(),
+        self_metrics: Arc::clone(metrics),
+    };
+    for Output { name, exporter, signals } in outputs {
+        let (queue, items) = queue::bounded(name, queue::DEFAULT_CAPACITY_BYTES, metrics);
+        let takers = [
+            (signals.logs, &mut fanout.logs),
+            (signals.traces, &mut fanout.traces),
+            (signals.metrics, &mut fanout.metrics),
+        ];
+        for (takes, queues) in takers {
+            if takes {
+                queues.push(queue.clone());
+            }
+        }
+        let (metrics, given_up) = (Arc::clone(metrics), given_up.clone());
+        tasks.spawn(async move {
+            export::run(name, exporter.as_ref(), items, &metrics, given_up).await;
+        });
+    }
+    Arc::new(fanout)
+}
+
+fn metrics_router(metrics: &Arc<SelfMetrics>) -> Router {
+    let metrics = Arc::clone(metrics);
+    let text = move || async move {
+        metrics
+            .encode()
+            .map(|text| ([(CONTENT_TYPE, OPENMETRICS)], text))
+            .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    };
+    Router::new().route("/metrics", get(text))
+}
+
+/// Waits for all tasks; false when the deadline came first.
+async fn join_all(tasks: &mut JoinSet<()>, deadline: Instant) -> bool {
+    timeout_at(deadline, async { while tasks.join_next().await.is_some() {} }).await.is_ok()
+}
+
+/// Waits for all tasks, and ends those that are still there at the deadline.
+async fn finish(mut tasks: JoinSet<()>, deadline: Instant) {
+    if !join_all(&mut tasks, deadline).await {
+        tasks.shutdown().await;
+    }
+}
+
+/// The store, as an exporter.
 struct ToStore(Store);
 
 impl Exporter for ToStore {
@@ -257,64 +307,24 @@ impl Exporter for ToStore {
         &self,
         batch: Arc<Batch>,
     ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
-        Box::pin(async move {
-            self.0.write(batch).await.map_err(|error: WriteError| {
-                let why = error.to_string();
-                if error.is_retryable() {
-                    ExportError::Unreachable(why)
-                } else {
-                    ExportError::Refused(why)
-                }
+        Box::pin(async {
+            self.0.write(batch).await.map_err(|error| match error {
+                WriteError::TooLarge { .. } => ExportError::TooLarge,
+                error if error.is_retryable() => ExportError::Unreachable(error.to_string()),
+                error => ExportError::Refused(error.to_string()),
             })
         })
     }
 }
 
-fn self_metrics_router(metrics: Arc<SelfMetrics>) -> Router {
-    let encode = move || {
-        let metrics = Arc::clone(&metrics);
-        async move {
-            let text = metrics.encode().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            Ok::<_, StatusCode>(([(CONTENT_TYPE, content_type)], text))
-        }
-    };
-    Router::new().route("/metrics", get(encode))
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind { what, address, cause } if cause.kind() == io::ErrorKind::AddrInUse => write!(
-                f,
-                "{address}, where {what} would be, is taken: stop what listens there, or choose another port"
-            ),
-            Self::Bind { what, address, cause } => {
-                write!(f, "cannot listen on {address} for {what}: {cause}")
-            }
-            Self::State { directory, cause } => write!(
-                f,
-                "the folder {} cannot be used: {cause}; --state names another",
-                directory.display()
-            ),
-            Self::Store(cause) => write!(f, "the store cannot be opened: {cause}"),
-            Self::Tail(cause) => write!(f, "pod logs cannot be tailed: {cause}"),
-        }
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent")
+            .field("otlp_http", &self.otlp_http_addr())
+            .field("otlp_grpc", &self.otlp_grpc_addr())
+            .finish_non_exhaustive()
     }
 }
 
-impl std::error::Error for BuildError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Bind { cause, .. } | Self::State { cause, .. } => Some(cause),
-            Self::Store(cause) => Some(cause),
-            Self::Tail(cause) => Some(cause),
-        }
-    }
-}
-
-impl fmt::Debug for Agent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent").field("web", &self.web_addr()).finish_non_exhaustive()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,6 @@
 //! Under construction.
+
+mod context;
+mod log;
+
+pub use log::{LineDrops, LineLedger, LogFormat, LogOutput, ParseLogFormatError};

@@ -71,7 +71,8 @@ impl Demo {
     pub fn prepare(exe: PathBuf, options: &Options) -> Result<Self, LaunchError> {
         let folder = Folder::open(&options.dir)?;
         let ports = options.ports.clone().claim()?;
-        Ok(Self { exe, ports, http: reqwest::Client::new(), children: BTreeMap::new(), folder })
+        let http = request::client()?;
+        Ok(Self { exe, ports, http, children: BTreeMap::new(), folder })
     }
 
     /// Starts one role; it is not ready yet.
@@ -247,6 +248,10 @@ impl Demo {
     /// The ports, none of which is 0 any more.
     pub fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
     }
 
     /// The route that goes through both services.

@@ -27,8 +27,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(per_second: u32, url: String) -> Self {
-        let http = reqwest::Client::new();
+    pub(super) fn new(per_second: u32, url: String, http: reqwest::Client) -> Self {
         Self { per_second, url, http, sent: 0, left_out: 0, failed: 0, latencies: Vec::new() }
     }
 

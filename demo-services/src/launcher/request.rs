@@ -1,5 +1,6 @@
 //! One request through both services, and the lines that they wrote for it.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -45,6 +46,12 @@ impl LineIds {
         (is_id(trace_id, 32) && is_id(span_id, 16))
             .then(|| Self { trace_id: trace_id.to_owned(), span_id: span_id.to_owned() })
     }
+}
+
+/// A client for this machine's own servers: a proxy would not find them.
+pub(super) fn client() -> Result<reqwest::Client, LaunchError> {
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.map_err(|cause| LaunchError::Runtime(io::Error::other(cause)))
 }
 
 /// Asks `url`, then waits until every service has written a line of the same trace.

@@ -118,7 +118,9 @@ async fn perform(demo: &mut Demo, options: &Options, report: &Report) -> Result<
     }
 
     report.invite(demo, &answer);
-    let load = options.load.map(|per_second| Load::new(per_second, demo.something_url(), demo.http().clone()));
+    let load = options
+        .load
+        .map(|per_second| Load::new(per_second, demo.something_url(), demo.http().clone()));
     let until_stopped = async {
         match load {
             Some(load) => load.run(report).await,

@@ -9,6 +9,8 @@ pub mod export;
 pub mod fanout;
 pub mod queue;
 
+pub mod store;
+
 pub mod ack;
 pub mod record;
 pub mod self_metrics;

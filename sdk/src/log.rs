@@ -47,22 +47,33 @@ pub(crate) fn start(settings: LogSettings) -> io::Result<(LineLayer, Lines)> {
     start_with_output(&settings, output)
 }
 
+/// For want of a thread: every line is counted as dropped.
+pub(crate) fn without_writer(settings: &LogSettings) -> (LineLayer, Lines) {
+    let lines = lines(settings);
+    lines.shared.ring.writer_is_gone();
+    (LineLayer::new(lines.clone()), lines)
+}
+
 fn start_with_output(
     settings: &LogSettings,
     output: Box<dyn Output>,
 ) -> io::Result<(LineLayer, Lines)> {
+    let lines = lines(settings);
+    let notices = Arc::clone(&lines.shared.renderer);
+    let notice_line = Box::new(move |drops| notice_line(&notices, drops));
+    // The thread is not joined: it may be stuck in a write for as long as the process lives.
+    drop(writer::spawn(Arc::clone(&lines.shared.ring), output, notice_line)?);
+    Ok((LineLayer::new(lines.clone()), lines))
+}
+
+fn lines(settings: &LogSettings) -> Lines {
     let renderer = Arc::new(Renderer::new(settings));
     let ring = Arc::new(Ring::new(
         settings.queue_bytes,
         settings.reserved_bytes,
         renderer.max_bytes_with_newline(),
     ));
-    let notices = Arc::clone(&renderer);
-    let notice_line = Box::new(move |drops| notice_line(&notices, drops));
-    // The thread is not joined: it may be stuck in a write for as long as the process lives.
-    drop(writer::spawn(Arc::clone(&ring), output, notice_line)?);
-    let lines = Lines { shared: Arc::new(Shared { renderer, ring, panics: AtomicU64::new(0) }) };
-    Ok((LineLayer::new(lines.clone()), lines))
+    Lines { shared: Arc::new(Shared { renderer, ring, panics: AtomicU64::new(0) }) }
 }
 
 /// The queue of lines and its writer.

@@ -80,3 +80,6 @@ impl Python {
         Ok(String::from_utf8(text.into())?)
     }
 }
+
+#[cfg(test)]
+mod tests;

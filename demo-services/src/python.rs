@@ -35,3 +35,22 @@ async fn hello() -> &'static str {
     info!("hello world!");
     "Hello From Python App!"
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, StatusCode};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_says_hello_and_that_it_is_well() {
+        for (path, text) in [("/", "Hello From Python App!"), ("/healthz", "ok")] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = app().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK);
+            assert_eq!(to_bytes(answer.into_body(), 1024).await.unwrap(), text);
+        }
+    }
+}

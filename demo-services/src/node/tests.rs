@@ -36,7 +36,7 @@ async fn an_api_python_that_fails_is_a_502() {
 
 #[tokio::test(start_paused = true)]
 async fn an_api_python_that_hangs_is_a_502_in_the_time_that_a_caller_has() {
-    let hangs = get(|| std::future::pending::<&'static str>());
+    let hangs = get(std::future::pending::<&'static str>);
     let python = python(Router::new().route("/", hangs)).await;
     let answer = timeout(PYTHON_TIMEOUT + Duration::from_millis(500), ask(&python, "/something"));
     assert_eq!(answer.await.unwrap(), bad_gateway());

@@ -10,6 +10,7 @@ pub mod fanout;
 pub mod queue;
 
 pub mod store;
+pub mod web;
 
 pub mod ack;
 pub mod record;

@@ -1,0 +1,2 @@
+//! Under construction.
+pub(super) fn router() -> axum::Router<crate::store::Store> { axum::Router::new() }

@@ -15,6 +15,8 @@ mod panic;
 mod render;
 mod ring;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod time;
 mod writer;
 

@@ -251,6 +251,10 @@ impl Ring {
         state.is_closed = true;
         state.writer = Writer::Gone;
         state.drop_waiting();
+        // What it had in its hands when it panicked is as good as refused.
+        let in_hand = std::mem::take(&mut state.ledger.queued);
+        state.ledger.dropped.io_error += in_hand;
+        state.waiting_bytes = 0;
         self.progress.notify_all();
     }
 }

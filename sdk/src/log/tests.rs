@@ -1,8 +1,13 @@
 //! The log path as a whole: from an event to the bytes that a reader sees.
 
 mod accounts;
+mod alone;
+mod cap;
 mod crowd;
 mod faults;
+mod ids;
+mod panics;
+mod reentry;
 
 use std::io::{self, PipeReader, PipeWriter, Read as _};
 use std::os::fd::OwnedFd;
@@ -10,10 +15,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use serde_json::Value as Json;
 use tracing::Level;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::output::{Output, Stream};
 use super::*;
+use crate::context::SpanIds;
 
 /// Longer than anything here takes on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -119,4 +132,59 @@ fn in_memory(settings: &LogSettings) -> (LineLayer, Lines, Memory) {
     let memory = Memory::default();
     let (layer, lines) = start_with_output(settings, Box::new(memory.clone())).unwrap();
     (layer, lines, memory)
+}
+
+/// A subscriber as a service has it: our layer first, OpenTelemetry's after it.
+struct Scene {
+    dispatch: tracing::Dispatch,
+    provider: SdkTracerProvider,
+    lines: Lines,
+    memory: Memory,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::sampling(Sampler::AlwaysOn)
+    }
+
+    fn sampling(sampler: Sampler) -> Self {
+        let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
+        Self::of(&settings(LogFormat::Json), provider)
+    }
+
+    fn of(settings: &LogSettings, provider: SdkTracerProvider) -> Self {
+        let (layer, lines, memory) = in_memory(settings);
+        // Events are not copied into spans: that would print their values a second time.
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("test"))
+            .with_filter(filter_fn(|metadata| metadata.is_span()));
+        let subscriber = tracing_subscriber::registry().with(layer).with(spans);
+        Self { dispatch: subscriber.into(), provider, lines, memory }
+    }
+
+    /// Runs a program under this subscriber; gives back its lines, those of earlier runs included.
+    fn run(&self, program: impl FnOnce()) -> Vec<Json> {
+        tracing::dispatcher::with_default(&self.dispatch, program);
+        self.lines()
+    }
+
+    fn lines(&self) -> Vec<Json> {
+        assert!(self.lines.flush(soon()));
+        self.memory.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// A line's ids and flags, if it has any.
+fn ids_of(line: &Json) -> Option<SpanIds> {
+    let hex = |key: &str| Some(u128::from_str_radix(line.get(key)?.as_str()?, 16).unwrap());
+    Some(SpanIds {
+        trace_id: hex("trace_id")?.to_be_bytes(),
+        span_id: u64::try_from(hex("span_id")?).unwrap().to_be_bytes(),
+        sampled: line["trace_flags"] == "01",
+    })
+}
+
+/// What OpenTelemetry says of a span.
+fn ids_of_span(span: &tracing::Span) -> Option<SpanIds> {
+    SpanIds::of_context(&span.context())
 }

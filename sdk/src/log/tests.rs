@@ -5,9 +5,11 @@ mod alone;
 mod cap;
 mod crowd;
 mod faults;
+mod hostile;
 mod ids;
 mod panics;
 mod reentry;
+mod trees;
 
 use std::io::{self, PipeReader, PipeWriter, Read as _};
 use std::os::fd::OwnedFd;

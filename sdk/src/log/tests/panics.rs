@@ -18,7 +18,7 @@ fn panics_in_a_span(scene: &Scene) -> Option<SpanIds> {
         let span = info_span!("request").entered();
         let ids = ids_of_span(&span);
         let handler = || panic!("cannot divide {} by zero\nreally", 7);
-        panic::catch_unwind(handler).map(|()| ()).unwrap_err();
+        panic::catch_unwind(handler).unwrap_err();
         ids
     })
 }
@@ -58,7 +58,7 @@ fn a_panic_while_the_output_is_stuck_is_over_soon() {
     alone("panics::a_panic_while_the_output_is_stuck_is_over_soon", || {
         let (lines, _reader) = blocked(&settings(LogFormat::Text));
         install_panic_hook(&lines);
-        panic::catch_unwind(|| panic!("nobody reads this")).map(|()| ()).unwrap_err();
+        panic::catch_unwind(|| panic!("nobody reads this")).unwrap_err();
         assert_eq!((lines.ledger().emitted, lines.ledger().written), (1, 0));
     });
 }
@@ -67,7 +67,7 @@ fn a_panic_while_the_output_is_stuck_is_over_soon() {
 fn a_panic_without_text_and_one_in_a_thread_are_lines_too() {
     alone("panics::a_panic_without_text_and_one_in_a_thread_are_lines_too", || {
         let scene = scene_with_hook();
-        panic::catch_unwind(|| panic::panic_any(7)).map(|()| ()).unwrap_err();
+        panic::catch_unwind(|| panic::panic_any(7)).unwrap_err();
         thread::Builder::new()
             .name("worker".into())
             .spawn(|| panic!("in a thread"))

@@ -37,19 +37,6 @@ fn soon() -> Instant {
     Instant::now() + PATIENCE
 }
 
-/// Waits until something holds; says what it saw last if that never happens.
-fn eventually<T: std::fmt::Debug>(look: impl Fn() -> T, holds: impl Fn(&T) -> bool) -> T {
-    let deadline = soon();
-    loop {
-        let seen = look();
-        if holds(&seen) {
-            return seen;
-        }
-        assert!(Instant::now() < deadline, "still {seen:?}");
-        thread::yield_now();
-    }
-}
-
 fn settings(format: LogFormat) -> LogSettings {
     let mut settings = LogSettings::new("api-test");
     settings.format = format;

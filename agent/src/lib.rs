@@ -5,6 +5,9 @@
 
 pub mod parse;
 pub mod receive;
+pub mod tail;
+
+pub mod pod_logs;
 
 pub mod export;
 pub mod fanout;

@@ -3,7 +3,11 @@
 //! The modules stand in the order in which data travels. Sources (`tail`, `receive`) know a
 //! [`sink::Sink`] and nothing beyond it; [`agent`] is the one place that joins the stages.
 
+pub mod parse;
 pub mod receive;
+pub mod tail;
+
+pub mod pod_logs;
 
 pub mod fanout;
 

@@ -30,10 +30,13 @@ use crate::serve::Listener;
 use crate::sink::Sink;
 use crate::state_lock::StateLock;
 use crate::store::{self, Store, WriteError};
-use crate::web;
+use crate::tail::{self, Tailer};
+use crate::{pod_logs, web};
 
 /// What the sources may take to stop, counted from the signal.
 const SOURCES_STOPPED: Duration = Duration::from_millis(1_500);
+/// What the tailer among them may take to read what is there and hear that it was delivered.
+const TAILER_STOPPED: Duration = Duration::from_millis(1_300);
 /// When what is still queued is given up.
 const QUEUES_DRAINED: Duration = Duration::from_millis(3_500);
 /// When exporters that do not even give up are left behind.
@@ -51,7 +54,12 @@ const STORE: &str = "spanline_store";
 /// An agent with all its ports bound, not yet running.
 pub struct Agent {
     listeners: Listeners,
-    stages: Stages,
+    /// The way from the sources to the queues.
+    sink: Arc<dyn Sink>,
+    queued: Vec<Queued>,
+    tailer: Option<Tailer>,
+    web: Router,
+    store: Option<Store>,
     metrics: Arc<SelfMetrics>,
     // Held until everything has stopped.
     _state: StateLock,
@@ -69,6 +77,13 @@ struct Output {
     name: &'static str,
     exporter: Box<dyn Exporter>,
     signals: Signals,
+}
+
+/// An exporter, and the queue before it.
+struct Queued {
+    name: &'static str,
+    exporter: Box<dyn Exporter>,
+    items: queue::Receiver,
 }
 
 /// Which signals an exporter takes.
@@ -118,8 +133,10 @@ impl Agent {
             .map_err(|error| BuildError::state(&config.state_dir, error))?;
         let listeners = Listeners::bind(config).await?;
         let metrics = Arc::new(SelfMetrics::new());
-        let stages = open(Arc::clone(&metrics), listeners.web.address())?;
-        Ok(Self { listeners, stages, metrics, _state: state })
+        let Stages { outputs, web, store } = open(Arc::clone(&metrics), listeners.web.address())?;
+        let (sink, queued) = queues(outputs, &metrics);
+        let tailer = tailer(config, &sink, &metrics)?;
+        Ok(Self { listeners, sink, queued, tailer, web, store, metrics, _state: state })
     }
 
     /// Where OTLP/HTTP is received.
@@ -155,21 +172,29 @@ impl Agent {
     /// Runs until `shutdown` ends, then stops: sources first, then queues, then the rest. Takes
     /// less than five seconds to stop, whatever is under way; what is lost by that is counted.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listeners, stages, metrics, _state } = self;
-        let Stages { outputs, web, store } = stages;
+        let Self { listeners, sink, queued, tailer, web, store, metrics, _state } = self;
         let (stop_sources, sources_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let (give_up, given_up) = watch::channel(false);
 
         let (mut exporters, mut sources, mut rest) =
             (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        let sink = start_exporters(&mut exporters, outputs, &metrics, &given_up);
+        for Queued { name, exporter, items } in queued {
+            let (metrics, given_up) = (Arc::clone(&metrics), given_up.clone());
+            exporters.spawn(async move {
+                export::run(name, exporter.as_ref(), items, &metrics, given_up).await;
+            });
+        }
         let readiness = Readiness::default();
         listeners.announce();
         rest.spawn(listeners.web.serve(web, rest_stopped.clone()));
         rest.spawn(listeners.health.serve(health::router(readiness.clone()), rest_stopped.clone()));
         rest.spawn(listeners.self_metrics.serve(metrics_router(&metrics), rest_stopped));
 
+        match tailer {
+            Some(tailer) => drop(sources.spawn(tailer.run(sources_stopped.clone()))),
+            None => tracing::info!("there are no pod logs here to tail; --pods names their folder"),
+        }
         let receivers = Receivers::new(sink, Arc::clone(&metrics));
         sources.spawn(listeners.otlp_http.serve(receivers.http(), sources_stopped.clone()));
         sources.spawn(listeners.otlp_grpc.serve(receivers.grpc(), sources_stopped));
@@ -243,19 +268,15 @@ async fn listener(
     })
 }
 
-/// A queue and a task for each exporter, and the sink that feeds them.
-fn start_exporters(
-    tasks: &mut JoinSet<()>,
-    outputs: Vec<Output>,
-    metrics: &Arc<SelfMetrics>,
-    given_up: &watch::Receiver<bool>,
-) -> Arc<dyn Sink> {
+/// A queue for each exporter, and the sink that feeds them.
+fn queues(outputs: Vec<Output>, metrics: &Arc<SelfMetrics>) -> (Arc<dyn Sink>, Vec<Queued>) {
     let mut fanout = Fanout {
         logs: Vec::new(),
         traces: Vec::new(),
         metrics: Vec::new(),
         self_metrics: Arc::clone(metrics),
     };
+    let mut queued = Vec::new();
     for Output { name, exporter, signals } in outputs {
         let (queue, items) = queue::bounded(name, queue::DEFAULT_CAPACITY_BYTES, metrics);
         let takers = [
@@ -268,12 +289,27 @@ fn start_exporters(
                 queues.push(queue.clone());
             }
         }
-        let (metrics, given_up) = (Arc::clone(metrics), given_up.clone());
-        tasks.spawn(async move {
-            export::run(name, exporter.as_ref(), items, &metrics, given_up).await;
-        });
+        queued.push(Queued { name, exporter, items });
     }
-    Arc::new(fanout)
+    (Arc::new(fanout), queued)
+}
+
+fn tailer(
+    config: &Config,
+    sink: &Arc<dyn Sink>,
+    metrics: &Arc<SelfMetrics>,
+) -> Result<Option<Tailer>, BuildError> {
+    let Some(pods_dir) = config.pods_dir.clone() else { return Ok(None) };
+    let checkpoint_dir = config.checkpoint_dir();
+    let tail = tail::Config {
+        pods_dir,
+        checkpoint_dir,
+        stop_timeout: TAILER_STOPPED,
+        ..tail::Config::default()
+    };
+    let parsers = pod_logs::parser_factory(metrics);
+    let tailer = Tailer::new(tail, Arc::clone(sink), Arc::clone(metrics), parsers);
+    tailer.map(Some).map_err(BuildError::Tail)
 }
 
 fn metrics_router(metrics: &Arc<SelfMetrics>) -> Router {

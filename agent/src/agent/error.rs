@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::state_lock::LockError;
 use crate::store::StoreError;
+use crate::tail::TailError;
 
 /// Why an agent cannot start.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub enum BuildError {
     },
     /// The store cannot be opened.
     Store(StoreError),
+    /// The tailer cannot start.
+    Tail(TailError),
 }
 
 impl BuildError {
@@ -72,6 +75,7 @@ impl fmt::Display for BuildError {
                 directory.display()
             ),
             Self::Store(error) => write!(f, "cannot open the store: {error}"),
+            Self::Tail(error) => write!(f, "cannot tail pod logs: {error}"),
         }
     }
 }
@@ -81,6 +85,7 @@ impl Error for BuildError {
         match self {
             Self::Bind { source, .. } | Self::State { source, .. } => Some(source),
             Self::Store(error) => Some(error),
+            Self::Tail(error) => Some(error),
             Self::StateHeld { .. } => None,
         }
     }

@@ -88,9 +88,9 @@ const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 impl Config {
     /// Reads every setting; what is wrong is in the reader's faults.
     pub(crate) fn read(overrides: &Overrides, reader: &mut Reader<'_>) -> Self {
-        let log_format = overrides.log_format.or_else(|| {
-            reader.parse("SPANLINE_LOG_FORMAT", "text, winston, python, json, logfmt")
-        });
+        let log_format = overrides
+            .log_format
+            .or_else(|| reader.parse("SPANLINE_LOG_FORMAT", "text, winston, python, json, logfmt"));
         let log_output =
             overrides.log_output.clone().or_else(|| reader.parse("SPANLINE_LOG_OUTPUT", "a path"));
         let log_filter = overrides.log_filter.clone().or_else(|| reader.text("RUST_LOG"));
@@ -349,7 +349,10 @@ mod tests {
         assert_eq!(faults, []);
         let export = config.export.unwrap();
         assert_eq!((export.queue_spans, export.batch_spans), (16_384, 512));
-        assert_eq!((export.delay, export.timeout), (Duration::from_secs(1), Duration::from_secs(3)));
+        assert_eq!(
+            (export.delay, export.timeout),
+            (Duration::from_secs(1), Duration::from_secs(3))
+        );
         assert_eq!(config.log_format, LogFormat::Text);
     }
 

@@ -196,7 +196,11 @@ mod tests {
         ];
         for (protocol, builder, from, expected) in cases {
             let (uri, faults) = resolved(protocol, builder, &all[from..]);
-            assert_eq!((uri.as_str(), faults.as_slice()), (expected, &[][..]), "{protocol:?} {from}");
+            assert_eq!(
+                (uri.as_str(), faults.as_slice()),
+                (expected, &[][..]),
+                "{protocol:?} {from}"
+            );
         }
     }
 

@@ -15,6 +15,8 @@ mod panic;
 mod render;
 mod ring;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod time;
 mod writer;
 
@@ -141,9 +143,8 @@ fn notice_line(renderer: &Renderer, drops: LineDrops) -> String {
     let fill = |fields: &mut Fields| {
         let lost = drops.total();
         let lines = if lost == 1 { "line" } else { "lines" };
-        fields.set_message(format_args!(
-            "dropped {lost} log {lines}: the output did not take them in time"
-        ));
+        // The fields say why, and with that what to look at: who reads too slowly, or which disk is full.
+        fields.set_message(format_args!("dropped {lost} log {lines}"));
         for (reason, count) in drops.by_reason() {
             if count > 0 {
                 fields.add_u64(reason, count);

@@ -47,10 +47,8 @@ pub(crate) fn speaker(
     let service_name = attributes.get(SERVICE_NAME).cloned().unwrap_or_default();
     let attributes = attributes.into_iter().map(|(key, value)| KeyValue::new(key, value));
     let process_id = KeyValue::new("process.pid", i64::from(std::process::id()));
-    let resource = Resource::builder_empty()
-        .with_attribute(process_id)
-        .with_attributes(attributes)
-        .build();
+    let resource =
+        Resource::builder_empty().with_attribute(process_id).with_attributes(attributes).build();
     Speaker { resource, service_name }
 }
 
@@ -152,7 +150,10 @@ mod tests {
         assert_eq!(get(&speaker, "deployment.environment.name").as_deref(), Some("a b"));
         assert_eq!(get(&speaker, "host.name").as_deref(), Some("h"));
         assert_eq!(get(&speaker, "k8s.pod.name").as_deref(), Some("pod-1"));
-        assert_eq!(get(&speaking(&[]).0, "deployment.environment.name").as_deref(), Some("builder"));
+        assert_eq!(
+            get(&speaking(&[]).0, "deployment.environment.name").as_deref(),
+            Some("builder")
+        );
     }
 
     #[test]
@@ -174,7 +175,8 @@ mod tests {
     fn the_version_told_is_the_version_built() {
         let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
         let lock = std::fs::read_to_string(lock).unwrap();
-        let package = format!("name = \"opentelemetry_sdk\"\nversion = \"{OPENTELEMETRY_VERSION}\"");
+        let package =
+            format!("name = \"opentelemetry_sdk\"\nversion = \"{OPENTELEMETRY_VERSION}\"");
         assert!(lock.contains(&package));
     }
 }

@@ -1,51 +1,55 @@
-//! The client's side: one CLIENT span for each request that is sent, and its context in the headers.
+//! The client's side: a tower layer that gives each outgoing request a CLIENT span, and tells the
+//! other side of it.
 
-use std::future::Future;
+use std::any::Any;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{Status, TraceContextExt as _};
+use http::{HeaderMap, Request, Response, StatusCode};
+use opentelemetry::trace::TraceContextExt as _;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::Span;
+use tracing::info_span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::exchange::Exchange;
 use super::{semconv, traceparent};
 
-/// Makes a CLIENT span of every request that a tower client sends, and tells the server of it by a
-/// `traceparent` header. Put it below a retry layer: each try is then a span of its own.
+/// Gives each request that is sent one CLIENT span, and the request a `traceparent` that names it.
 ///
-/// For reqwest, see [`SendTraced`].
+/// The span that is current when the request is sent is the parent. The span ends when the
+/// response's head is there: the body belongs to whoever reads it. A status of 400 or more marks the
+/// span as failed, as does a request that gets no answer.
 pub fn client() -> ClientLayer {
     ClientLayer { _private: () }
 }
 
-/// Made by [`client`].
-#[derive(Debug, Clone)]
+/// The layer that [`client`] makes.
+#[derive(Clone, Debug)]
+#[must_use]
 pub struct ClientLayer {
     _private: (),
 }
 
 impl<S> Layer<S> for ClientLayer {
-    type Service = Client<S>;
+    type Service = ClientService<S>;
 
-    fn layer(&self, inner: S) -> Client<S> {
-        Client { inner }
+    fn layer(&self, inner: S) -> ClientService<S> {
+        ClientService { inner }
     }
 }
 
-/// A client whose requests are spans; made by [`ClientLayer`]. Its error type is that of the client.
-#[derive(Debug, Clone)]
-pub struct Client<S> {
+/// A service whose outgoing requests are traced; see [`client`].
+#[derive(Clone, Debug)]
+pub struct ClientService<S> {
     inner: S,
 }
 
-impl<S, B, R> Service<Request<B>> for Client<S>
+impl<S, B, R> Service<Request<B>> for ClientService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    S::Error: 'static,
 {
     type Response = Response<R>;
     type Error = S::Error;
@@ -56,164 +60,100 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
-        let span = start(request.method(), request.uri());
-        inject(&span, request.headers_mut());
-        let future = span.in_scope(|| self.inner.call(request));
-        ClientFuture { future, span: Some(Ending::new(span)) }
+        let mut exchange = start(request.method(), || {
+            let uri = request.uri();
+            let authority = uri.authority()?;
+            Some(semconv::Target {
+                scheme: uri.scheme_str().unwrap_or("http"),
+                host: authority.host(),
+                port: authority.port_u16(),
+                has_userinfo: authority.as_str().contains('@'),
+                path: uri.path(),
+                query: uri.query(),
+            })
+        });
+        inject(&exchange, request.headers_mut());
+        let inner = exchange.run(|| self.inner.call(request));
+        ClientFuture { inner, exchange }
     }
 }
 
-fn start(method: &Method, uri: &Uri) -> Span {
-    let span = tracing::info_span!(
+/// Starts the span of a request that is about to be sent.
+pub(super) fn start<'a>(
+    method: &http::Method,
+    target: impl FnOnce() -> Option<semconv::Target<'a>>,
+) -> Exchange {
+    let method = semconv::method(method);
+    let exchange = Exchange::new(info_span!(
         target: "spanline::http",
-        "request",
+        "http.client",
         otel.kind = "client",
-        otel.name = semconv::name_of_method(semconv::known_method(method)),
-    );
-    let mut attributes = Vec::with_capacity(5);
-    semconv::push_method(&mut attributes, method);
-    attributes.push(KeyValue::new("url.full", semconv::redacted_url(uri)));
-    if let Some(host) = uri.host() {
-        attributes.push(KeyValue::new("server.address", semconv::limited(host)));
-        let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(default_port);
-        attributes.push(KeyValue::new("server.port", i64::from(port)));
-    }
-    for attribute in attributes {
-        span.set_attribute(attribute.key, attribute.value);
-    }
-    span
-}
-
-fn inject(span: &Span, headers: &mut HeaderMap) {
-    let context = span.context();
-    let span = context.span();
-    if span.span_context().is_valid() {
-        traceparent::inject(span.span_context(), headers);
-    }
-}
-
-fn answered(span: &Span, status: StatusCode) {
-    let code = semconv::status_code(status);
-    span.set_attribute(code.key, code.value);
-    // To a client, what the server refuses is an error as well.
-    if status.is_client_error() || status.is_server_error() {
-        let error = semconv::error_status(status);
-        span.set_attribute(error.key, error.value);
-        span.set_status(Status::error(""));
-    }
-}
-
-fn failed(span: &Span, error_type: &'static str) {
-    span.set_attribute("error.type", error_type);
-    span.set_status(Status::error(""));
-}
-
-/// A span whose request may be given up by whoever waits for it.
-#[derive(Debug)]
-struct Ending {
-    span: Span,
-    is_complete: bool,
-}
-
-impl Ending {
-    fn new(span: Span) -> Self {
-        Self { span, is_complete: false }
-    }
-
-    fn complete(mut self, end: impl FnOnce(&Span)) {
-        self.is_complete = true;
-        end(&self.span);
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if !self.is_complete {
-            failed(&self.span, "cancelled");
+        otel.name = method.name,
+    ));
+    if !exchange.span().is_disabled() {
+        method.describe(&exchange);
+        if let Some(target) = target() {
+            target.describe(&exchange);
         }
     }
+    exchange
+}
+
+/// Tells the other side which span called. Where the filter keeps the client's span out, that is
+/// the span around it.
+pub(super) fn inject(exchange: &Exchange, headers: &mut HeaderMap) {
+    let context = if exchange.span().is_disabled() {
+        opentelemetry::Context::current()
+    } else {
+        exchange.span().context()
+    };
+    traceparent::inject(context.span().span_context(), headers);
+}
+
+/// Ends the span of a request that was answered.
+pub(super) fn answered(exchange: &mut Exchange, status: StatusCode) {
+    exchange.set(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+    if status.is_client_error() || status.is_server_error() {
+        exchange.fail(status.as_str().to_owned());
+    }
+    exchange.end();
 }
 
 pin_project! {
-    /// The answer to a request that is a span.
-    #[derive(Debug)]
+    /// The answer to a [`ClientService`]'s request. Dropped before there is one, it ends the span as
+    /// `cancelled`.
     pub struct ClientFuture<F> {
         #[pin]
-        future: F,
-        span: Option<Ending>,
+        inner: F,
+        exchange: Exchange,
     }
 }
 
 impl<F, R, E> Future for ClientFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
+    E: 'static,
 {
     type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let outcome = {
-            let _entered = this.span.as_ref().map(|ending| ending.span.enter());
-            ready!(this.future.poll(context))
-        };
-        if let Some(ending) = this.span.take() {
-            ending.complete(|span| match &outcome {
-                Ok(response) => answered(span, response.status()),
-                Err(_) => failed(span, "request"),
-            });
+        let result = ready!(this.exchange.run(|| this.inner.poll(context)));
+        match &result {
+            Ok(response) => answered(this.exchange, response.status()),
+            Err(error) => {
+                this.exchange.fail(error_type(error));
+                this.exchange.end();
+            }
         }
-        Poll::Ready(outcome)
+        Poll::Ready(result)
     }
 }
 
-/// Sends a request of reqwest as a CLIENT span.
-///
-/// ```no_run
-/// # async fn run(client: reqwest::Client) -> reqwest::Result<()> {
-/// use spanline::http::SendTraced as _;
-/// let answer = client.get("http://127.0.0.1:8000/").send_traced().await?;
-/// # Ok(()) }
-/// ```
-#[cfg(feature = "reqwest")]
-pub trait SendTraced {
-    /// As `send`, inside a span, and with a `traceparent` header that tells the server of it.
-    ///
-    /// # Errors
-    /// Those of `send`.
-    fn send_traced(self) -> impl Future<Output = reqwest::Result<reqwest::Response>> + Send;
-}
-
-#[cfg(feature = "reqwest")]
-impl SendTraced for reqwest::RequestBuilder {
-    async fn send_traced(self) -> reqwest::Result<reqwest::Response> {
-        use tracing::Instrument as _;
-
-        let (client, request) = self.build_split();
-        let mut request = request?;
-        let uri = request.url().as_str().parse().unwrap_or_default();
-        let span = start(request.method(), &uri);
-        inject(&span, request.headers_mut());
-        let ending = Ending::new(span.clone());
-        let outcome = client.execute(request).instrument(span).await;
-        ending.complete(|span| match &outcome {
-            Ok(response) => answered(span, response.status()),
-            // The error's own text holds the URL, with all that may be secret in it.
-            Err(error) => failed(span, error_type(error)),
-        });
-        outcome
-    }
-}
-
-#[cfg(feature = "reqwest")]
-fn error_type(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        "timeout"
-    } else if error.is_connect() {
-        "connect"
-    } else if error.is_body() || error.is_decode() {
-        "body"
-    } else {
-        "request"
+/// A word for why there was no answer, for the errors that are known here.
+fn error_type(error: &dyn Any) -> &'static str {
+    match error.downcast_ref::<hyper_util::client::legacy::Error>() {
+        Some(error) if error.is_connect() => "connect",
+        _ => "request",
     }
 }

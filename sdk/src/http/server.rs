@@ -1,6 +1,5 @@
-//! The server's side: one SERVER span for each request, from its headers to the end of its answer's body.
+//! The server's side: a tower layer that gives each request a SERVER span.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,42 +8,39 @@ use std::task::{Context, Poll, ready};
 use axum::extract::{ConnectInfo, MatchedPath};
 use http::header::{HOST, USER_AGENT};
 use http::{Method, Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use opentelemetry::trace::{Status, TraceContextExt as _};
-use opentelemetry::{Context as OtelContext, KeyValue};
+use http_body::Body;
+use opentelemetry::trace::TraceContextExt as _;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::Span;
+use tracing::info_span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::body::ResponseBody;
+use super::exchange::Exchange;
 use super::{semconv, traceparent};
 
-/// Makes a SERVER span of every request, named `{method} {route}`.
+/// Gives each request one SERVER span, which the handler runs in.
 ///
-/// Add it with `Router::layer` *after* the routes: axum then knows the route before the layer is called. The
-/// handler runs inside the span, so its lines carry the ids, and `Span::current()` is the span.
+/// Put it on the router with [`axum::Router::layer`], after the routes: there it knows the route
+/// that matched, and the span is called `GET /users/{id}`. Around a whole router, or around a service
+/// without routes, the span is called `GET`: a raw path would make as many names as there are users.
 ///
-/// ```
-/// use axum::{Router, routing::get};
-/// let app: Router = Router::new()
-///     .route("/items/{id}", get(|| async { "an item" }))
-///     .route("/healthz", get(|| async { "ok" }))
-///     .layer(spanline::http::server().exclude("/healthz"));
-/// ```
+/// The span begins with the request's head and ends with the response's last byte. Only a status of
+/// 500 or more is the server's fault, and marks the span as failed.
 pub fn server() -> ServerLayer {
-    ServerLayer::default()
+    ServerLayer { excluded: Arc::default() }
 }
 
-/// Made by [`server`].
-#[derive(Debug, Clone, Default)]
+/// The layer that [`server`] makes.
+#[derive(Clone, Debug)]
+#[must_use]
 pub struct ServerLayer {
     excluded: Arc<Vec<String>>,
 }
 
 impl ServerLayer {
-    /// Leaves requests to exactly this path alone: no span, and so no ids in their lines. For probes.
-    #[must_use]
+    /// Does not trace requests for exactly this path, such as a health check's.
     pub fn exclude(mut self, path: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.excluded).push(path.into());
         self
@@ -52,26 +48,26 @@ impl ServerLayer {
 }
 
 impl<S> Layer<S> for ServerLayer {
-    type Service = Server<S>;
+    type Service = ServerService<S>;
 
-    fn layer(&self, inner: S) -> Server<S> {
-        Server { inner, excluded: Arc::clone(&self.excluded) }
+    fn layer(&self, inner: S) -> ServerService<S> {
+        ServerService { inner, excluded: Arc::clone(&self.excluded) }
     }
 }
 
-/// A service whose requests are spans; made by [`ServerLayer`]. Its error type is that of the service.
-#[derive(Debug, Clone)]
-pub struct Server<S> {
+/// A service whose requests are traced; see [`server`].
+#[derive(Clone, Debug)]
+pub struct ServerService<S> {
     inner: S,
     excluded: Arc<Vec<String>>,
 }
 
-impl<S, B, R> Service<Request<B>> for Server<S>
+impl<S, B, R> Service<Request<B>> for ServerService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body,
 {
-    type Response = Response<ServerBody<R>>;
+    type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
     type Future = ServerFuture<S::Future>;
 
@@ -80,122 +76,91 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
-        if self.excluded.iter().any(|path| path == request.uri().path()) {
-            return ServerFuture { future: self.inner.call(request), span: None, is_head: false };
-        }
-        let is_head = request.method() == Method::HEAD;
-        let span = start(&request);
-        let entered = span.enter();
-        let future = self.inner.call(request);
-        drop(entered);
-        ServerFuture { future, span: Some(Ending::new(span)), is_head }
+        let mut exchange = if self.excluded.iter().any(|path| path == request.uri().path()) {
+            Exchange::untraced()
+        } else {
+            start(&request)
+        };
+        let answers_head = request.method() == Method::HEAD;
+        let inner = exchange.run(|| self.inner.call(request));
+        ServerFuture { inner, exchange: Some(exchange), answers_head }
     }
 }
 
-/// Starts the span of a request. Its parent is set before it is entered for the first time: later it would
-/// have ids already.
-fn start<B>(request: &Request<B>) -> Span {
-    let mut attributes = Vec::with_capacity(12);
-    let method = semconv::push_method(&mut attributes, request.method());
+fn start<B>(request: &Request<B>) -> Exchange {
+    let method = semconv::method(request.method());
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let span = tracing::info_span!(
+    let name = match route {
+        Some(route) => format!("{} {route}", method.name),
+        None => method.name.to_owned(),
+    };
+    // A server's span continues the caller's trace, or begins one: whatever span is active around the
+    // accept loop is no ancestor of it.
+    let exchange = Exchange::new(info_span!(
         target: "spanline::http",
-        "request",
+        parent: None,
+        "http.server",
         otel.kind = "server",
-        otel.name = tracing::field::Empty,
-    );
-    let name = semconv::name_of_method(method);
-    match route {
-        Some(route) => {
-            span.record("otel.name", format_args!("{name} {route}"));
-            attributes.push(KeyValue::new("http.route", route.to_owned()));
-        }
-        None => {
-            span.record("otel.name", name);
-        }
+        otel.name = name,
+    ));
+    if exchange.span().is_disabled() {
+        return exchange;
+    }
+    if let Some(parent) = traceparent::extract(request.headers()) {
+        let parent = opentelemetry::Context::new().with_remote_span_context(parent);
+        // Refused only where no OpenTelemetry layer is installed: then there is no trace to continue.
+        let _ = exchange.span().set_parent(parent);
+    }
+    describe(&exchange, request, &method, route);
+    exchange
+}
+
+fn describe<B>(
+    exchange: &Exchange,
+    request: &Request<B>,
+    method: &semconv::Method,
+    route: Option<&str>,
+) {
+    method.describe(exchange);
+    if let Some(route) = route {
+        exchange.set(semconv::HTTP_ROUTE, semconv::bounded(route));
     }
     let uri = request.uri();
-    attributes.push(KeyValue::new("url.scheme", uri.scheme_str().unwrap_or("http").to_owned()));
-    attributes.push(KeyValue::new("url.path", semconv::limited(uri.path())));
+    exchange.set(semconv::URL_PATH, semconv::bounded(uri.path()));
     if let Some(query) = uri.query() {
-        attributes.push(KeyValue::new("url.query", semconv::redacted_query(query)));
+        exchange.set(semconv::URL_QUERY, semconv::redacted_query(query));
     }
-    if let Some(version) = semconv::protocol_version(request.version()) {
-        attributes.push(KeyValue::new("network.protocol.version", version));
-    }
-    push_addresses(&mut attributes, request);
-    if let Some(agent) = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()) {
-        attributes.push(KeyValue::new("user_agent.original", semconv::limited(agent)));
-    }
-    // Without a caller the request starts a trace of its own, whatever span is active here.
-    let parent = match traceparent::extract(request.headers()) {
-        Some(caller) => OtelContext::current().with_remote_span_context(caller),
-        None => OtelContext::new(),
-    };
-    // Both fail only when no OpenTelemetry layer is there to make a span of it.
-    let _ = span.set_parent(parent);
-    for attribute in attributes {
-        span.set_attribute(attribute.key, attribute.value);
-    }
-    span
-}
-
-fn push_addresses<B>(attributes: &mut Vec<KeyValue>, request: &Request<B>) {
-    let host = request.headers().get(HOST).and_then(|value| value.to_str().ok());
-    let authority = request.uri().authority().cloned().or_else(|| host?.parse().ok());
+    exchange.set(semconv::URL_SCHEME, semconv::scheme(uri));
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // HTTP/1 names the host in a header, HTTP/2 in the target.
+    let authority =
+        uri.authority().cloned().or_else(|| header(HOST)?.parse::<http::uri::Authority>().ok());
     if let Some(authority) = authority {
-        attributes.push(KeyValue::new("server.address", semconv::limited(authority.host())));
+        exchange
+            .set(semconv::SERVER_ADDRESS, semconv::bounded(semconv::unbracketed(authority.host())));
         if let Some(port) = authority.port_u16() {
-            attributes.push(KeyValue::new("server.port", i64::from(port)));
+            exchange.set(semconv::SERVER_PORT, i64::from(port));
         }
     }
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        attributes.push(KeyValue::new("client.address", peer.ip().to_string()));
-        attributes.push(KeyValue::new("client.port", i64::from(peer.port())));
+        exchange.set(semconv::CLIENT_ADDRESS, peer.ip().to_string());
     }
-}
-
-/// A span that says how it ended, whichever way that is.
-#[derive(Debug)]
-struct Ending {
-    span: Span,
-    is_complete: bool,
-}
-
-impl Ending {
-    fn new(span: Span) -> Self {
-        Self { span, is_complete: false }
+    if let Some(agent) = header(USER_AGENT) {
+        exchange.set(semconv::USER_AGENT_ORIGINAL, semconv::bounded(agent));
     }
-
-    fn fail(&mut self, error_type: &'static str) {
-        self.is_complete = true;
-        self.span.set_attribute("error.type", error_type);
-        self.span.set_status(Status::error(""));
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if self.is_complete {
-            return;
-        }
-        if std::thread::panicking() {
-            self.fail("panic");
-        } else {
-            // Nobody waits for the answer any more: the client went away.
-            self.fail("cancelled");
-        }
+    if let Some(version) = semconv::protocol_version(request.version()) {
+        exchange.set(semconv::NETWORK_PROTOCOL_VERSION, version);
     }
 }
 
 pin_project! {
-    /// The answer of a service whose requests are spans.
-    #[derive(Debug)]
+    /// The answer of a [`ServerService`]. Dropped before there is one, it ends the span as `cancelled`.
     pub struct ServerFuture<F> {
         #[pin]
-        future: F,
-        span: Option<Ending>,
-        is_head: bool,
+        inner: F,
+        // Moves into the body when the answer is there.
+        exchange: Option<Exchange>,
+        answers_head: bool,
     }
 }
 
@@ -204,102 +169,32 @@ where
     F: Future<Output = Result<Response<R>, E>>,
     R: Body,
 {
-    type Output = Result<Response<ServerBody<R>>, E>;
+    type Output = Result<Response<ResponseBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let outcome = {
-            let _entered = this.span.as_ref().map(|ending| ending.span.enter());
-            ready!(this.future.poll(context))
-        };
-        let mut ending = this.span.take();
-        match outcome {
+        let result = ready!(match this.exchange.as_mut() {
+            Some(exchange) => exchange.run(|| this.inner.poll(context)),
+            None => this.inner.poll(context),
+        });
+        let mut exchange = this.exchange.take().unwrap_or_else(Exchange::untraced);
+        Poll::Ready(match result {
             Ok(response) => {
-                if let Some(ending) = &ending {
-                    answered(&ending.span, &response);
+                let status = response.status();
+                exchange.set(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+                if status.is_server_error() {
+                    exchange.fail(status.as_str().to_owned());
                 }
-                // Such a body is not asked for a frame.
-                if *this.is_head || response.body().is_end_stream() {
-                    complete(&mut ending);
-                }
-                Poll::Ready(Ok(response.map(|body| ServerBody { body, span: ending })))
+                let (head, body) = response.into_parts();
+                let body =
+                    ResponseBody::new(body, exchange, status, &head.headers, *this.answers_head);
+                Ok(Response::from_parts(head, body))
             }
             Err(error) => {
-                if let Some(ending) = &mut ending {
-                    ending.fail("service");
-                }
-                Poll::Ready(Err(error))
+                exchange.fail(semconv::ERROR_OTHER);
+                exchange.end();
+                Err(error)
             }
-        }
-    }
-}
-
-fn answered<R>(span: &Span, response: &Response<R>) {
-    let status = response.status();
-    let code = semconv::status_code(status);
-    span.set_attribute(code.key, code.value);
-    // What the client did wrong is no error of the server.
-    if status.is_server_error() {
-        let error = semconv::error_status(status);
-        span.set_attribute(error.key, error.value);
-        span.set_status(Status::error(""));
-    }
-}
-
-pin_project! {
-    /// The body of an answer; the request's span ends with it.
-    #[derive(Debug)]
-    pub struct ServerBody<B> {
-        #[pin]
-        body: B,
-        span: Option<Ending>,
-    }
-}
-
-impl<B: Body> Body for ServerBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut this = self.project();
-        let frame = {
-            let _entered = this.span.as_ref().map(|ending| ending.span.enter());
-            ready!(this.body.as_mut().poll_frame(context))
-        };
-        match &frame {
-            None => complete(this.span),
-            Some(Err(_)) => {
-                if let Some(mut ending) = this.span.take() {
-                    ending.fail("body");
-                }
-            }
-            // A server need not ask again after the last frame.
-            Some(Ok(_)) if this.body.is_end_stream() => complete(this.span),
-            Some(Ok(_)) => {}
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-fn complete(span: &mut Option<Ending>) {
-    if let Some(mut ending) = span.take() {
-        ending.is_complete = true;
-    }
-}
-
-impl<B: Default> Default for ServerBody<B> {
-    fn default() -> Self {
-        Self { body: B::default(), span: None }
+        })
     }
 }

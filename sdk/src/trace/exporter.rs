@@ -164,7 +164,8 @@ impl Exporter {
             let until = urgent_until.map_or(until, |urgent| urgent.min(until));
             let deadline = self.queue.closed().map_or(until, |deadline| deadline.min(until));
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || tokio::time::timeout(left, self.queue.work.notified()).await.is_err()
+            if left.is_zero()
+                || tokio::time::timeout(left, self.queue.work.notified()).await.is_err()
             {
                 return;
             }

@@ -143,9 +143,9 @@ impl SpanQueue {
         is_reached: impl Fn(&State) -> bool,
     ) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.progress.wait_timeout_while(state, left, |state| {
-            !is_reached(state) && !state.is_exporter_gone
-        });
+        let waited = self
+            .progress
+            .wait_timeout_while(state, left, |state| !is_reached(state) && !state.is_exporter_gone);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         is_reached(&state)
     }

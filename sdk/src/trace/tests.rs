@@ -70,10 +70,7 @@ fn export_config() -> ExportConfig {
     ExportConfig { batch_spans: 10, delay: millis(20), timeout: millis(200), ..export }
 }
 
-fn start_with(
-    config: ExportConfig,
-    script: impl Fn(u64) -> Act + Send + Sync + 'static,
-) -> Setup {
+fn start_with(config: ExportConfig, script: impl Fn(u64) -> Act + Send + Sync + 'static) -> Setup {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let script = Arc::new(script);
     let sender = Scripted { calls: AtomicU64::new(0), taken: Arc::clone(&taken), script };

@@ -23,6 +23,9 @@ async fn a_probe_is_answered_and_neither_logged_nor_traced() {
         assert!(after.iter().all(|(_, line)| !line.contains("healthz")), "{after:#?}");
     }
 
+    // It keeps what it was sent before it ends.
+    chain.demo().stop_one(Role::Agent).await;
+    chain.start_one(Role::Agent).await.unwrap();
     let search = format!("{}/api/search", chain.demo().web_url());
     let (status, traces) = get(&search, &[("limit", "100")]).await.unwrap();
     assert!(status.is_success(), "{traces}");

@@ -64,7 +64,6 @@ pub(super) struct Mark {
 impl SpanRow {
     pub(super) fn new(source: Source<'_>, place: &Place, scale: &Scale, room: &mut Room) -> Self {
         let span = source.span;
-        let status = span.status.clone().unwrap_or_default();
         let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);
         Self {
             id: id_text(&span.span_id),
@@ -77,8 +76,8 @@ impl SpanRow {
             kind: kind_text(span.kind()),
             indent: place.depth.min(MAX_INDENT),
             is_orphan: place.is_orphan,
-            is_error: status.code() == StatusCode::Error,
-            status_message: shown(&status.message),
+            is_error: has_failed(span),
+            status_message: shown(span.status.as_ref().map_or("", |status| &status.message)),
             start: offset_text(scale.offset(start)),
             duration: duration_text(end.saturating_sub(start)),
             bar: scale.bar(start, end),
@@ -93,6 +92,11 @@ impl SpanRow {
             marks: Vec::new(),
         }
     }
+}
+
+/// Whether its service says that it failed.
+pub(super) fn has_failed(span: &Span) -> bool {
+    span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
 }
 
 fn event_rows(span: &Span, scale: &Scale, room: &mut Room) -> Vec<EventRow> {

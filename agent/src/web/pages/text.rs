@@ -26,16 +26,29 @@ pub(super) struct Part {
     pub(super) is_match: bool,
 }
 
-/// `text`, or its beginning and how much is missing.
+/// `text`, or its beginning and how much is missing; what a browser would hide or obey is visible.
 pub(super) fn shown(text: &str) -> String {
     if text.len() <= MAX_SHOWN_BYTES {
-        return text.to_owned();
+        return text.chars().map(visible).collect();
     }
     let mut end = MAX_SHOWN_BYTES;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{} …[+{} bytes]", &text[..end], text.len() - end)
+    let beginning: String = text[..end].chars().map(visible).collect();
+    format!("{beginning} …[+{} bytes]", text.len() - end)
+}
+
+/// A control character as its picture, but for those that lay out text; and a mark in place of
+/// what turns the direction of writing, because with it a line reads as something else.
+fn visible(c: char) -> char {
+    match c {
+        '\t' | '\n' => c,
+        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        '\x7f' => '\u{2421}',
+        '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        _ => c,
+    }
 }
 
 /// `text` cut where `needle` begins and ends; `A` and `a` are the same, as in the search.
@@ -95,6 +108,12 @@ mod tests {
         let shown = shown(&text);
         assert!(shown.ends_with(" …[+8192 bytes]"), "{}", &shown[shown.len() - 40..]);
         assert_eq!(super::shown("short"), "short");
+    }
+
+    #[test]
+    fn what_a_browser_would_hide_or_obey_is_visible() {
+        assert_eq!(shown("\x1b[31mred\0\r\n\tend\x7f"), "␛[31mred␀␍\n\tend␡");
+        assert_eq!(shown("a\u{202e}b\u{2066}c\u{9b}é"), "a\u{fffd}b\u{fffd}c\u{fffd}é");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use super::assets::{ICON, STYLE};
 use super::scale::{Scale, Tick};
 use super::search::Search;
-use super::span::{Mark, Source, SpanRow, attribute_texts};
+use super::span::{Mark, Source, SpanRow, attribute_texts, has_failed};
 use super::text::{Room, shown};
 use super::time::{Moment, duration_text, offset_text};
 use super::tree::places;
@@ -144,7 +144,7 @@ impl TracePage {
             services,
             senders,
             span_count: all.len(),
-            error_count: spans.iter().filter(|span| span.is_error).count(),
+            error_count: all.iter().filter(|span| has_failed(span)).count(),
             is_truncated: trace.truncated || all.len() > MAX_ROWS || room.was_refused(),
             ticks: scale.ticks(),
             spans,
@@ -161,8 +161,9 @@ fn place_lines(
     services: &[String],
     scale: &Scale,
 ) -> Vec<LineRow> {
+    // Backwards, so that of an id that comes twice the first row counts: a link leads there, too.
     let by_id: HashMap<String, usize> =
-        spans.iter().enumerate().map(|(index, span)| (span.id.clone(), index)).collect();
+        spans.iter().enumerate().rev().map(|(index, span)| (span.id.clone(), index)).collect();
     let mut rows = Vec::with_capacity(lines.len());
     for line in lines {
         let time = u64::try_from(line.key.time_unix_nano).unwrap_or(0);

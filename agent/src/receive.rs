@@ -22,6 +22,7 @@ mod refusal;
 mod rpc_status;
 mod scan;
 mod signal;
+mod sorted;
 mod spans;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use http::Uri;
 
-use crate::config::Reader;
 use crate::error::Fault;
+use crate::vars::Reader;
 
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";

@@ -13,13 +13,14 @@ use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::Sampler;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
-use crate::config::{Config, Environment, Overrides, Reader, Vars};
+use crate::config::{Config, Overrides};
 use crate::endpoint::OtlpProtocol;
 use crate::error::{Fault, InitError};
 use crate::log::{self, LineLedger, Lines, LogFormat, LogOutput, LogSettings};
 use crate::metrics::Registry;
 use crate::resource::{self, Speaker};
 use crate::trace::{self, SpanLedger, Spans};
+use crate::vars::{Environment, Reader, Vars};
 
 /// The part of the shutdown's time that is kept for the last log lines.
 const LINES_RESERVE: Duration = Duration::from_millis(250);

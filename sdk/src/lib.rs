@@ -77,6 +77,7 @@ mod context;
 mod endpoint;
 mod error;
 mod resource;
+mod vars;
 
 pub use endpoint::OtlpProtocol;
 pub use error::{Fault, InitError};

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 
-use crate::config::Reader;
 use crate::error::Fault;
+use crate::vars::Reader;
 
 const SERVICE_NAME: &str = "service.name";
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";

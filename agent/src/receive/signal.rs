@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::scan::{self, Shape};
+use super::sorted::{Rejected, Sorted};
 use super::{logs, spans};
 use crate::record::{Batch, MetricBatch};
 
@@ -36,20 +37,6 @@ pub(super) trait Signal: Send + Sync + 'static {
 
     /// The answer when `rejected` items were not valid (0: all were), and why.
     fn response(rejected: Rejected) -> Self::Response;
-}
-
-/// A request, sorted into what can be kept and what cannot.
-#[derive(Debug)]
-pub(super) struct Sorted {
-    pub(super) batch: Batch,
-    pub(super) rejected: Rejected,
-}
-
-/// Items that cannot be kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Rejected {
-    pub(super) items: usize,
-    pub(super) why: &'static str,
 }
 
 /// Spans.

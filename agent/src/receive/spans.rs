@@ -2,7 +2,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 
-use super::signal::{Rejected, Sorted};
+use super::sorted::{Rejected, Sorted};
 use crate::record::{Batch, SpanBatch, SpanId, TraceId};
 
 /// Keeps the valid spans and counts the others.

@@ -9,8 +9,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::Exchange;
-use super::semconv;
+use super::exchange::{self, Exchange};
 
 pin_project! {
     /// A response body whose end is the end of the request's span.
@@ -70,7 +69,7 @@ impl<B: Body> Body for ResponseBody<B> {
                 }
             }
             Some(Err(_)) => {
-                this.exchange.fail(semconv::ERROR_BODY);
+                this.exchange.fail(exchange::ERROR_BODY);
                 this.exchange.end();
             }
             None => this.exchange.end(),

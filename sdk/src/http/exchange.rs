@@ -5,7 +5,15 @@ use opentelemetry::{Key, StringValue, Value};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::semconv;
+const ERROR_TYPE: &str = "error.type";
+
+/// Whoever waited for the answer went away before it was complete.
+pub(super) const ERROR_CANCELLED: &str = "cancelled";
+pub(super) const ERROR_PANIC: &str = "panic";
+/// The stream of a response's body broke.
+pub(super) const ERROR_BODY: &str = "body";
+/// The conventions' word for an error that has no better name.
+pub(super) const ERROR_OTHER: &str = "_OTHER";
 
 /// Owns the span of an exchange. Dropped while still open, it was given up: by a client that went
 /// away, a timeout, a `select!`.
@@ -37,7 +45,7 @@ impl Exchange {
     /// Marks the span as failed. `error_type` is one of a small set of words, as it is a dimension.
     pub(super) fn fail(&self, error_type: impl Into<StringValue>) {
         if self.open {
-            self.span.set_attribute(semconv::ERROR_TYPE, error_type.into());
+            self.span.set_attribute(ERROR_TYPE, error_type.into());
             self.span.set_status(Status::error(""));
         }
     }
@@ -61,7 +69,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.fail(semconv::ERROR_CANCELLED);
+        self.fail(ERROR_CANCELLED);
         self.end();
     }
 }
@@ -75,7 +83,7 @@ struct EndsWhenUnwound<'a> {
 impl Drop for EndsWhenUnwound<'_> {
     fn drop(&mut self) {
         if !self.returned {
-            self.exchange.fail(semconv::ERROR_PANIC);
+            self.exchange.fail(ERROR_PANIC);
             self.exchange.end();
         }
     }

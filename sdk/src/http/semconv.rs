@@ -8,7 +8,6 @@ use http::{Uri, Version};
 use super::exchange::Exchange;
 
 pub(super) const CLIENT_ADDRESS: &str = "client.address";
-pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const HTTP_REQUEST_METHOD: &str = "http.request.method";
 pub(super) const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
 pub(super) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
@@ -21,14 +20,6 @@ pub(super) const URL_PATH: &str = "url.path";
 pub(super) const URL_QUERY: &str = "url.query";
 pub(super) const URL_SCHEME: &str = "url.scheme";
 pub(super) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
-
-/// Whoever waited for the answer went away before it was complete.
-pub(super) const ERROR_CANCELLED: &str = "cancelled";
-pub(super) const ERROR_PANIC: &str = "panic";
-/// The stream of a response's body broke.
-pub(super) const ERROR_BODY: &str = "body";
-/// The conventions' word for an error that has no better name.
-pub(super) const ERROR_OTHER: &str = "_OTHER";
 
 /// What a value may weigh that comes from the other side of the socket.
 pub(super) const MAX_VALUE_BYTES: usize = 1024;

@@ -1,6 +1,6 @@
 //! `send_traced` for reqwest's request builder.
 
-use super::{client, semconv};
+use super::{client, exchange, semconv};
 
 /// Sends a request in a CLIENT span of its own; see [`client`](super::client()).
 pub trait SendTraced {
@@ -58,7 +58,7 @@ fn error_type(error: &reqwest::Error) -> &'static str {
     } else if error.is_redirect() {
         "redirect"
     } else if error.is_body() {
-        semconv::ERROR_BODY
+        exchange::ERROR_BODY
     } else {
         "request"
     }

@@ -17,7 +17,7 @@ use tracing::info_span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::body::ResponseBody;
-use super::exchange::Exchange;
+use super::exchange::{ERROR_OTHER, Exchange};
 use super::{semconv, traceparent};
 
 /// Gives each request one SERVER span, which the handler runs in.
@@ -191,7 +191,7 @@ where
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {
-                exchange.fail(semconv::ERROR_OTHER);
+                exchange.fail(ERROR_OTHER);
                 exchange.end();
                 Err(error)
             }

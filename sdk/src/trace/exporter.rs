@@ -23,9 +23,6 @@ use complaints::{Cause, Complaints};
 
 mod complaints;
 
-/// How the exporter names itself to the receiver.
-pub(super) const USER_AGENT: &str = concat!("spanline/", env!("CARGO_PKG_VERSION"));
-
 /// The first pause after a failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

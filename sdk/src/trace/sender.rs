@@ -12,6 +12,8 @@ use bytes::Bytes;
 use crate::config::ExportConfig;
 use crate::endpoint::OtlpProtocol;
 
+/// How the exporter names itself to the receiver.
+const USER_AGENT: &str = concat!("spanline/", env!("CARGO_PKG_VERSION"));
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest answer that is read; a longer one is judged by its status alone.
@@ -40,4 +42,19 @@ pub(super) fn connect(config: &ExportConfig) -> Box<dyn Sender> {
         OtlpProtocol::HttpProtobuf => Box::new(http::Http::new(config)),
         OtlpProtocol::Grpc => Box::new(grpc::Grpc::new(config)),
     }
+}
+
+/// An error with what is behind it: "client error (Connect): tcp connect error: Connection refused".
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text.push_str(": ");
+            text.push_str(&inner);
+        }
+        cause = error.source();
+    }
+    text
 }

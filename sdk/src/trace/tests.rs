@@ -17,7 +17,8 @@ use super::processor::Processor;
 use super::queue::SpanQueue;
 use super::sender::{Answer, Sender};
 use super::*;
-use crate::config::{ExportConfig, Overrides, Reader};
+use crate::config::{ExportConfig, Overrides};
+use crate::vars::Reader;
 
 const LONG: Duration = Duration::from_secs(10);
 

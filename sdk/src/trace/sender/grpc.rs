@@ -14,8 +14,7 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::http::with_causes;
-use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender};
+use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender, with_causes};
 use crate::config::ExportConfig;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -38,7 +37,7 @@ impl Grpc {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true)
             .tcp_nodelay(true);
-        let endpoint = match endpoint.clone().user_agent(super::super::exporter::USER_AGENT) {
+        let endpoint = match endpoint.clone().user_agent(super::USER_AGENT) {
             Ok(named) => named,
             Err(_) => endpoint,
         };

@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 
-use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender};
+use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender, with_causes};
 use crate::config::ExportConfig;
 
 /// A connection that is idle for longer is made anew.
@@ -42,7 +42,7 @@ impl Http {
             .build(connector);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(super::super::exporter::USER_AGENT));
+        headers.insert(USER_AGENT, HeaderValue::from_static(super::USER_AGENT));
         if config.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -108,21 +108,6 @@ fn gzipped(body: &[u8]) -> Bytes {
     // Writing to memory does not fail.
     let _ = encoder.write_all(body);
     encoder.finish().unwrap_or_default().into()
-}
-
-/// An error with what is behind it: "client error (Connect): tcp connect error: Connection refused".
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.to_string();
-        if !text.contains(&inner) {
-            text.push_str(": ");
-            text.push_str(&inner);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ struct State {
     urgent_until: u64,
     closed: Option<Instant>,
     is_exporter_gone: bool,
+    /// The shutdown's deadline has passed: everything is accounted for, and stays so.
+    is_given_up: bool,
 }
 
 /// Spans taken from the queue, in the order in which they ended.
@@ -131,7 +133,7 @@ impl SpanQueue {
         self.work.notify_one();
         let done = self.wait_until(state, deadline, |state| state.ledger.queued == 0);
         if !done {
-            self.lock().drop_waiting();
+            self.lock().give_up();
         }
         done
     }
@@ -192,6 +194,9 @@ impl SpanQueue {
     /// Accounts for a batch.
     pub(super) fn settle(&self, debt: Debt, outcome: Outcome) {
         let mut state = self.lock();
+        if state.is_given_up {
+            return;
+        }
         let spans = debt.spans as u64;
         state.sending_spans -= debt.spans;
         state.sending_bytes -= debt.bytes;
@@ -226,7 +231,7 @@ impl SpanQueue {
         let mut state = self.lock();
         state.closed.get_or_insert_with(Instant::now);
         state.is_exporter_gone = true;
-        state.drop_waiting();
+        state.give_up();
         self.progress.notify_all();
     }
 }
@@ -249,6 +254,14 @@ impl State {
         self.sending_spans += count;
         self.sending_bytes += bytes;
         Batch { spans, bytes }
+    }
+
+    /// Counts all that is left as dropped; what is on its way may still arrive, and nobody will know.
+    fn give_up(&mut self) {
+        self.drop_waiting();
+        self.ledger.dropped.shutdown += self.ledger.queued;
+        self.ledger.queued = 0;
+        self.is_given_up = true;
     }
 
     fn drop_waiting(&mut self) {

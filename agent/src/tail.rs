@@ -114,9 +114,10 @@ pub enum TailError {
 impl fmt::Display for TailError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Checkpoint { dir, .. } => write!(
+            Self::Checkpoint { dir, source } => write!(
                 f,
-                "cannot keep a checkpoint in {}; make the folder writable or choose another one",
+                "cannot keep a checkpoint in {}: {source}; make room there, make the folder writable, or \
+                 choose another one",
                 dir.display()
             ),
         }

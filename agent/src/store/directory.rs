@@ -82,14 +82,20 @@ impl Directory {
     pub(super) fn set_aside(slice: &Path) -> io::Result<PathBuf> {
         let aside = with_ending(slice, SET_ASIDE);
         fs::rename(slice, &aside)?;
-        COMPANIONS.iter().try_for_each(|ending| remove_if_there(&with_ending(slice, ending)))?;
+        // What was committed may still be in the log: it goes along, for whoever mends the file.
+        for ending in COMPANIONS {
+            match fs::rename(with_ending(slice, ending), with_ending(&aside, ending)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
         Ok(aside)
     }
 
     /// Removes one file that was set aside; false when there is none.
     pub(super) fn delete_one_set_aside(&self) -> io::Result<bool> {
         match self.names()?.into_iter().filter(|name| name.ends_with(SET_ASIDE)).min() {
-            Some(name) => remove_if_there(&self.path.join(name)).map(|()| true),
+            Some(name) => Self::delete(&self.path.join(name)).map(|()| true),
             None => Ok(false),
         }
     }

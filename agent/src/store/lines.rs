@@ -39,6 +39,8 @@ pub struct LineQuery {
     pub direction: Direction,
     /// Only lines older than this one.
     pub before: Option<LineKey>,
+    /// Whether the query contradicts itself, so that no line can match.
+    pub matches_nothing: bool,
 }
 
 impl Default for LineQuery {
@@ -54,6 +56,7 @@ impl Default for LineQuery {
             limit: 100,
             direction: Direction::Backward,
             before: None,
+            matches_nothing: false,
         }
     }
 }

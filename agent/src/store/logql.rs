@@ -106,14 +106,14 @@ impl Parser<'_> {
         let value = self.string()?;
         let known = match name.as_str() {
             "trace_id" => TraceId::from_hex(value.as_bytes()).map(|id| {
-                // Two filters for two traces match nothing; the empty range says that.
+                // Two filters for two traces match nothing.
                 if query.trace_id.replace(id).is_some_and(|other| other != id) {
-                    query.end_unix_nano = i64::MIN;
+                    query.matches_nothing = true;
                 }
             }),
             _ => SpanId::from_hex(value.as_bytes()).map(|id| {
                 if query.span_id.replace(id).is_some_and(|other| other != id) {
-                    query.end_unix_nano = i64::MIN;
+                    query.matches_nothing = true;
                 }
             }),
         };

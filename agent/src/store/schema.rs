@@ -62,13 +62,29 @@ pub(super) fn create(path: &Path, slice_bytes: u64) -> rusqlite::Result<Connecti
     Ok(connection)
 }
 
-/// Opens a slice for writing; `None` when its version is not one that this program knows.
-pub(super) fn open(path: &Path, slice_bytes: u64) -> rusqlite::Result<Option<Connection>> {
+/// What an existing file turns out to be.
+pub(super) enum Opened {
+    /// A slice that can be read and written.
+    Slice(Connection),
+    /// A file without tables: its making was interrupted.
+    Unfinished,
+    /// A slice of a version that this program does not know.
+    Foreign(i32),
+}
+
+/// Opens a slice for writing.
+pub(super) fn open(path: &Path, slice_bytes: u64) -> rusqlite::Result<Opened> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     configure(&connection, slice_bytes)?;
     let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    Ok((version == VERSION).then_some(connection))
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match version {
+        VERSION => Opened::Slice(connection),
+        0 if tables == 0 => Opened::Unfinished,
+        foreign => Opened::Foreign(foreign),
+    })
 }
 
 fn configure(connection: &Connection, slice_bytes: u64) -> rusqlite::Result<()> {

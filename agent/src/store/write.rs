@@ -12,7 +12,7 @@ use super::directory::{Directory, slice_bytes};
 use super::error::{StoreError, WriteError, is_corruption};
 use super::insert::{Interned, estimated_bytes, insert};
 use super::retain::next_to_delete;
-use super::schema;
+use super::schema::{self, Opened};
 use super::slice::{Slice, Slices};
 use crate::record::Batch;
 use crate::self_metrics::{Reason, SelfMetrics};
@@ -99,7 +99,17 @@ impl Writer {
                     slices.push(Arc::clone(&slice));
                     sealing.push((slice, connection));
                 }
-                Err(reason) => set_aside(&path, &reason).map_err(fault)?,
+                // Kept as it is: the program that wrote it will read it again.
+                Err(Unreadable::Foreign(version)) => tracing::warn!(
+                    file = %path.display(), version,
+                    "a slice of the store has a version that this program does not know; it is left as it is"
+                ),
+                Err(Unreadable::Unfinished) => Directory::delete(&path).map_err(fault)?,
+                Err(Unreadable::Failed(error)) if is_corruption(&error) => {
+                    set_aside(&path, &error.to_string()).map_err(fault)?;
+                }
+                // A full disk, a missing right: the slice is well, and is not to be given up for it.
+                Err(Unreadable::Failed(source)) => return Err(StoreError::Slice { path, source }),
             }
         }
         let newest = match sealing.pop_if(|(slice, _)| Some(&slice.number) == numbers.last()) {
@@ -304,21 +314,35 @@ fn take_up(
     number: u64,
     path: PathBuf,
     slice_bytes: u64,
-) -> Result<(Arc<Slice>, Connection), String> {
-    let connection = schema::open(&path, slice_bytes)
-        .map_err(|error| error.to_string())?
-        .ok_or("its schema has a version that this program does not know")?;
+) -> Result<(Arc<Slice>, Connection), Unreadable> {
+    let connection = match schema::open(&path, slice_bytes)? {
+        Opened::Slice(connection) => connection,
+        Opened::Unfinished => return Err(Unreadable::Unfinished),
+        Opened::Foreign(version) => return Err(Unreadable::Foreign(version)),
+    };
     let slice = Slice::new(number, path);
     for (sql, bounds) in [
         ("SELECT min(time), max(time) FROM line", &slice.lines),
         ("SELECT min(start), max(start) FROM span", &slice.spans),
     ] {
-        let (min, max): (Option<i64>, Option<i64>) = connection
-            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .map_err(|error| error.to_string())?;
+        let (min, max): (Option<i64>, Option<i64>) =
+            connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         min.into_iter().chain(max).for_each(|time| bounds.widen(time));
     }
     Ok((Arc::new(slice), connection))
+}
+
+/// Why a slice is not taken up.
+enum Unreadable {
+    Unfinished,
+    Foreign(i32),
+    Failed(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Unreadable {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// A new slice fails for the same reasons as a write, and a full disk is to be called that.

@@ -135,6 +135,11 @@ async fn label_values(
     Path(name): Path<String>,
     Query(parameters): Query<LabelParameters>,
 ) -> Result<Json<Answer<Vec<String>>>, Problem> {
+    let is_name =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if name.is_empty() || !is_name(&name) {
+        return Err(Problem::Unsupported("a label's name is letters, digits and _".into()));
+    }
     let LabelParameters { start, end, since } = parameters;
     let (start, end) = range(start, end, since, DEFAULT_LABELS_RANGE_NANOS)?;
     Ok(success(store.label_values(name, start, end).await?))
@@ -207,7 +212,7 @@ fn time(text: &str, parameter: &str) -> Result<i64, Problem> {
         text.parse().ok()
     } else if let Ok(seconds) = text.parse::<f64>() {
         // Out of range saturates, which means "since ever" and "for ever".
-        Some((seconds * 1e9) as i64)
+        seconds.is_finite().then_some((seconds * 1e9) as i64)
     } else {
         let timestamp = text.parse::<jiff::Timestamp>().ok();
         timestamp.and_then(|timestamp| i64::try_from(timestamp.as_nanosecond()).ok())
@@ -230,6 +235,8 @@ mod tests {
             // Seconds as a float are exact to a few hundred nanoseconds.
             assert!((nanos - expected).abs() < 1_000, "{text}: {nanos}");
         }
-        assert!(time("yesterday", "start").is_err());
+        for text in ["yesterday", "nan", "inf", ""] {
+            assert!(time(text, "start").is_err(), "{text}");
+        }
     }
 }

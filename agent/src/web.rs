@@ -54,7 +54,8 @@ impl IntoResponse for Problem {
                 let status = match error {
                     ReadError::TooSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
                     ReadError::TooLarge { .. } => StatusCode::BAD_REQUEST,
-                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                    ReadError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+                    ReadError::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
                 };
                 (status, error.to_string())
             }

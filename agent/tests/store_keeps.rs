@@ -228,6 +228,32 @@ async fn a_slice_that_cannot_be_read_is_set_aside_and_the_others_are_shown() {
 }
 
 #[tokio::test]
+async fn a_slice_of_another_version_is_left_as_it_is_and_an_unfinished_one_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (foreign, unfinished) =
+        (folder.path().join("slice-0000000001.db"), folder.path().join("slice-0000000002.db"));
+    rusqlite::Connection::open(&foreign).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    fs::write(&unfinished, []).unwrap();
+    let store = open(folder.path(), 8 * MIB);
+    store.write(logs(vec![record(5, "kept")])).await.unwrap();
+    assert_eq!(store.lines(LineQuery::default()).await.unwrap().len(), 1);
+    assert!(foreign.exists() && !unfinished.exists());
+}
+
+#[tokio::test]
+async fn a_query_that_contradicts_itself_matches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), 8 * MIB);
+    store.write(logs(vec![record(5, "kept")])).await.unwrap();
+    let (one, other) = ("1".repeat(32), "2".repeat(32));
+    let text = format!("{{}} | trace_id=\"{one}\" | trace_id=\"{other}\"");
+    let text = text.replace("{}", "{container=\"app\"}");
+    let query = spanline_agent::store::logql::parse(&text).unwrap();
+    let query = LineQuery { end_unix_nano: i64::MAX, ..query };
+    assert!(store.lines(query).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_folder_belongs_to_one_store_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let _store = open(folder.path(), 8 * MIB);

@@ -70,6 +70,8 @@ const DEFAULT_DELAY: Duration = Duration::from_secs(1);
 /// The specification's default is 10 s, longer than a pod has to shut down in comfort.
 const DEFAULT_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than anybody waits, and not too long to be added to a time.
+pub(crate) const MAX_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 impl Config {
     /// Reads every setting; what is wrong is in the reader's faults.
@@ -90,7 +92,10 @@ impl Config {
             sampler: overrides.sampler.clone().unwrap_or_else(|| read_sampler(reader)),
             span_limits: read_span_limits(reader),
             export: read_export(overrides, reader),
-            shutdown_timeout: overrides.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+            shutdown_timeout: overrides
+                .shutdown_timeout
+                .unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT)
+                .min(MAX_SHUTDOWN_TIMEOUT),
         }
     }
 }

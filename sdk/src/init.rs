@@ -150,10 +150,12 @@ impl Builder {
 
     /// Starts telemetry whatever is wrong with the settings; see [`init`].
     pub fn init(self) -> Telemetry {
-        let (plan, mut complaints) = self.plan(&Environment);
+        let (plan, faults) = self.plan(&Environment);
+        let default = |fault| format!("{fault}; its default is used");
+        let mut complaints: Vec<String> = faults.into_iter().map(default).collect();
         let started = plan.start_somehow(&mut complaints);
         for complaint in complaints {
-            tracing::warn!(target: "spanline", "{complaint}; going on with the default");
+            tracing::warn!(target: "spanline", "{complaint}");
         }
         Telemetry { started }
     }
@@ -197,35 +199,43 @@ impl Plan {
         let resource = self.speaker.resource.clone();
         let spans = trace::start(&self.config, resource).map_err(InitError::Exporter)?;
         if !install(&self.config, layer, &lines, &spans) {
+            // Another thread was faster; what was started for nothing ends.
+            spans.shutdown(Instant::now());
+            lines.shutdown(Instant::now());
             return Err(InitError::SubscriberIsSet);
         }
         Ok(self.remember(lines, spans))
     }
 
     /// Goes without whatever cannot be had, and says so.
-    fn start_somehow(self, complaints: &mut Vec<Fault>) -> Arc<Started> {
+    fn start_somehow(self, complaints: &mut Vec<String>) -> Arc<Started> {
         let mut settings = self.log_settings();
-        let mut told = |setting, seen: String, error: std::io::Error| {
-            complaints.push(Fault::new(setting, seen, format!("what can be opened ({error})")));
-        };
         let (layer, lines) = log::start(settings.clone())
             .or_else(|error| {
-                told("SPANLINE_LOG_OUTPUT", settings.output.to_string(), error);
+                complaints.push(format!(
+                    "log lines cannot go to {}: {error}; they go to stdout until SPANLINE_LOG_OUTPUT names \
+                     an output that can be opened",
+                    settings.output
+                ));
                 settings.output = LogOutput::default();
                 log::start(settings.clone())
             })
             .unwrap_or_else(|error| {
-                told("the writer of log lines", "a thread".to_owned(), error);
+                complaints.push(format!("there is no thread to write log lines: {error}; they are dropped"));
                 log::without_writer(&settings)
             });
         let resource = self.speaker.resource.clone();
         let spans = trace::start(&self.config, resource.clone()).unwrap_or_else(|error| {
-            told("the exporter of spans", "a thread".to_owned(), error);
+            complaints
+                .push(format!("there is no thread to export spans: {error}; they are dropped"));
             trace::without_exporter(&self.config, resource)
         });
         if !install(&self.config, layer, &lines, &spans) {
-            let accepted = "one init, before any other tracing subscriber is set";
-            complaints.push(Fault::new("init", "a second subscriber", accepted));
+            complaints.push(
+                "this process has a tracing subscriber already, which keeps its lines and spans; call init \
+                 once, and before any other"
+                    .to_owned(),
+            );
         }
         self.remember(lines, spans)
     }
@@ -252,13 +262,8 @@ impl Plan {
     }
 }
 
-/// Sets everything global; `false` if the process has a `tracing` subscriber already, which then stays.
+/// Sets everything global; nothing, and `false`, if the process has a `tracing` subscriber already.
 fn install(config: &Config, lines_layer: log::LineLayer, lines: &Lines, spans: &Spans) -> bool {
-    global::set_tracer_provider(spans.provider().clone());
-    global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-        Box::new(TraceContextPropagator::new()),
-        Box::new(BaggagePropagator::new()),
-    ]));
     let open_telemetry = tracing_opentelemetry::layer()
         .with_tracer(spans.provider().tracer("spanline"))
         .with_location(false)
@@ -273,6 +278,11 @@ fn install(config: &Config, lines_layer: log::LineLayer, lines: &Lines, spans: &
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         return false;
     }
+    global::set_tracer_provider(spans.provider().clone());
+    global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator::new()),
+        Box::new(BaggagePropagator::new()),
+    ]));
     // Fails only if another logger is set, which then keeps the events of the `log` crate.
     drop(tracing_log::LogTracer::init());
     log::install_panic_hook(lines);

@@ -5,6 +5,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use opentelemetry::trace::Tracer as _;
 use spanline::{InitError, LogFormat, LogOutput};
 
 /// An address at which connections are accepted by the system, and nobody ever answers.
@@ -38,6 +39,9 @@ fn everything_is_accounted_for_within_the_deadline_whoever_does_not_answer() {
     });
     let again = spanline::builder("checkout").try_init();
     assert!(matches!(again, Err(InitError::SubscriberIsSet)), "{again:?}");
+    // A second one that goes on regardless takes nothing from the first, however long it may wait.
+    drop(spanline::builder("other").shutdown_timeout(Duration::MAX).init());
+    drop(opentelemetry::global::tracer("users").start("own"));
 
     let began = Instant::now();
     telemetry.shutdown();
@@ -45,7 +49,7 @@ fn everything_is_accounted_for_within_the_deadline_whoever_does_not_answer() {
     telemetry.shutdown();
 
     let ledger = telemetry.ledger();
-    assert_eq!((ledger.spans.ended, ledger.spans.dropped.shutdown), (1, 1), "{ledger:?}");
+    assert_eq!((ledger.spans.ended, ledger.spans.dropped.shutdown), (2, 2), "{ledger:?}");
     let lines = ledger.lines;
     assert_eq!(lines.emitted, lines.written + lines.queued + lines.dropped.total());
 

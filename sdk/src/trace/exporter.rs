@@ -44,7 +44,7 @@ struct Exporter {
 /// Starts the exporter's thread. It ends when the queue is closed and empty.
 ///
 /// # Errors
-/// The system has no thread for it, or no runtime can be made.
+/// The system has no thread for it.
 pub(super) fn spawn(
     queue: Arc<SpanQueue>,
     sender: Box<dyn Sender>,
@@ -60,14 +60,22 @@ pub(super) fn spawn(
         timeout: config.timeout,
         complaints: Complaints::new(&config.endpoint),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("spanline-export".to_owned()).spawn(move || {
         let _suppressed = Context::enter_telemetry_suppressed_scope();
         // Told also if the exporter itself panics: nobody then waits for it in vain.
         let _gone = Gone(Arc::clone(&exporter.queue));
-        runtime.block_on(exporter.run());
-        // A sender that hangs is left behind.
-        runtime.shutdown_background();
+        // Made here: a runtime must not be dropped inside another, where `init` may be called.
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => {
+                runtime.block_on(exporter.run());
+                // A sender that hangs is left behind.
+                runtime.shutdown_background();
+            }
+            Err(error) => tracing::warn!(
+                target: "spanline", %error,
+                "the exporter of spans has no runtime; spans are dropped"
+            ),
+        }
     })?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::queue::SpanQueue;
+use crate::config::MAX_SHUTDOWN_TIMEOUT;
 
 /// How long `force_flush`, which is given no time, may take.
 const FORCE_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,6 +40,7 @@ impl SpanProcessor for Processor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        let timeout = timeout.min(MAX_SHUTDOWN_TIMEOUT);
         in_time(self.queue.close(Instant::now() + timeout), timeout)
     }
 }

@@ -1,6 +1,7 @@
 //! One container's log folder, and a sink that remembers what it was given.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails its test by a panic")]
 
 use std::fs::{self, OpenOptions};
 use std::future::Future;
@@ -90,6 +91,10 @@ impl Node {
     pub fn append(&self, file: &str, text: &str) {
         let mut file = OpenOptions::new().create(true).append(true).open(self.path(file)).unwrap();
         file.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub fn exists(&self, file: &str) -> bool {
+        self.path(file).exists()
     }
 
     pub fn rename(&self, from: &str, to: &str) {

@@ -13,11 +13,12 @@ const ROOT_STATE_DIR: &str = "/var/lib/spanline";
 /// What the store may take on disk.
 const STORE_MAX_BYTES: u64 = 512 * 1024 * 1024;
 
-const OTLP_GRPC_PORT: Port = Port { variable: "SPANLINE_OTLP_GRPC_PORT", default: 4317 };
-const OTLP_HTTP_PORT: Port = Port { variable: "SPANLINE_OTLP_HTTP_PORT", default: 4318 };
-const HEALTH_PORT: Port = Port { variable: "SPANLINE_HEALTH_PORT", default: 13133 };
-const SELF_METRICS_PORT: Port = Port { variable: "SPANLINE_SELF_METRICS_PORT", default: 8888 };
-const WEB_PORT: Port = Port { variable: "SPANLINE_WEB_PORT", default: 9880 };
+pub(crate) const OTLP_GRPC_PORT: Port = Port { variable: "SPANLINE_OTLP_GRPC_PORT", default: 4317 };
+pub(crate) const OTLP_HTTP_PORT: Port = Port { variable: "SPANLINE_OTLP_HTTP_PORT", default: 4318 };
+pub(crate) const HEALTH_PORT: Port = Port { variable: "SPANLINE_HEALTH_PORT", default: 13133 };
+pub(crate) const SELF_METRICS_PORT: Port =
+    Port { variable: "SPANLINE_SELF_METRICS_PORT", default: 8888 };
+pub(crate) const WEB_PORT: Port = Port { variable: "SPANLINE_WEB_PORT", default: 9880 };
 /// The cluster's name, a label of every line.
 const CLUSTER: &str = "K8S_CLUSTER_NAME";
 
@@ -74,8 +75,10 @@ pub struct ConfigError {
     faults: Vec<String>,
 }
 
-struct Port {
-    variable: &'static str,
+/// A port's setting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Port {
+    pub(crate) variable: &'static str,
     default: u16,
 }
 
@@ -95,10 +98,13 @@ impl Config {
             }),
         };
         let mut at = |host, port: &Port| {
-            SocketAddr::new(host, port.read(vars).unwrap_or_else(|fault| {
-                faults.push(fault);
-                port.default
-            }))
+            SocketAddr::new(
+                host,
+                port.read(vars).unwrap_or_else(|fault| {
+                    faults.push(fault);
+                    port.default
+                }),
+            )
         };
         let (otlp_grpc, otlp_http) = (at(listen, &OTLP_GRPC_PORT), at(listen, &OTLP_HTTP_PORT));
         let health = at(loopback, &HEALTH_PORT);
@@ -179,7 +185,10 @@ impl Port {
     fn read(&self, vars: &dyn Vars) -> Result<u16, String> {
         let Some(value) = non_empty(vars, self.variable) else { return Ok(self.default) };
         value.trim().parse().map_err(|_| {
-            format!("{} is {value:?}, which is not a port: a number from 0 (any) to 65535", self.variable)
+            format!(
+                "{} is {value:?}, which is not a port: a number from 0 (any) to 65535",
+                self.variable
+            )
         })
     }
 }
@@ -230,7 +239,8 @@ mod tests {
     #[test]
     fn everything_listens_on_loopback_at_the_collectors_ports() {
         let config = Config::from_flags(&flags(), &HashMap::new()).unwrap();
-        let all = [config.otlp_grpc, config.otlp_http, config.health, config.self_metrics, config.web];
+        let all =
+            [config.otlp_grpc, config.otlp_http, config.health, config.self_metrics, config.web];
         assert!(all.iter().all(|address| address.ip().is_loopback()));
         assert_eq!(all.map(|address| address.port()), [4317, 4318, 13133, 8888, 9880]);
     }
@@ -245,7 +255,8 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_at_once() {
-        let vars = HashMap::from([("SPANLINE_WEB_PORT", "high"), ("SPANLINE_HEALTH_PORT", "70000")]);
+        let vars =
+            HashMap::from([("SPANLINE_WEB_PORT", "high"), ("SPANLINE_HEALTH_PORT", "70000")]);
         let flags = Flags { listen: Some("everywhere".into()), ..flags() };
         let told = Config::from_flags(&flags, &vars).unwrap_err().to_string();
         for part in ["--listen \"everywhere\"", "SPANLINE_WEB_PORT is \"high\"", "\"70000\""] {

@@ -9,12 +9,24 @@ pub mod tail;
 
 pub mod pod_logs;
 
-pub mod export;
 pub mod fanout;
+
 pub mod queue;
 
+pub mod export;
+
+pub mod store;
+pub mod web;
+
+pub mod agent;
+
+pub mod cli;
+pub mod config;
+
 pub mod ack;
+pub mod health;
 pub mod record;
 pub mod self_metrics;
-mod serve;
+pub mod serve;
 pub mod sink;
+mod state_lock;

@@ -3,6 +3,8 @@
 //! Nothing in here allocates, and nothing in here keeps the context borrowed while other code runs:
 //! a caller gets a plain copy, and formats from that.
 
+use std::cell::Cell;
+
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
@@ -45,6 +47,10 @@ impl SpanIds {
 
 /// The ids of the span that is active on this thread.
 pub(crate) fn active() -> Option<SpanIds> {
+    // A panic hook that asks during the probe would begin the probe anew.
+    if is_probing() {
+        return None;
+    }
     match CONTEXT_IS_ALIVE.try_with(|alive| alive.0) {
         Ok(true) => Context::map_current(SpanIds::of_context),
         // The thread is being torn down: its context is gone, and asking for it would panic.
@@ -52,14 +58,28 @@ pub(crate) fn active() -> Option<SpanIds> {
     }
 }
 
+/// Whether this thread is finding out if its context is still there. It asks once, and the answer
+/// "no" is a panic, which is caught: it is nobody's business, the panic hook's least of all.
+pub(crate) fn is_probing() -> bool {
+    IS_PROBING.get()
+}
+
 thread_local! {
+    /// Has no destructor, so it can be read while the thread is torn down.
+    static IS_PROBING: Cell<bool> = const { Cell::new(false) };
+
     /// Tells whether OpenTelemetry's own thread-local is still there.
     ///
     /// A thread's destructors run in the reverse order of their registration. This one is registered
     /// after the context (the initialiser touches it first), so it is gone before the context is.
-    static CONTEXT_IS_ALIVE: Alive = Alive(
-        std::panic::catch_unwind(|| Context::map_current(|_| ())).is_ok()
-    );
+    static CONTEXT_IS_ALIVE: Alive = Alive(probe());
+}
+
+fn probe() -> bool {
+    IS_PROBING.set(true);
+    let is_alive = std::panic::catch_unwind(|| Context::map_current(|_| ())).is_ok();
+    IS_PROBING.set(false);
+    is_alive
 }
 
 struct Alive(bool);

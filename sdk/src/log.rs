@@ -15,6 +15,8 @@ mod panic;
 mod render;
 mod ring;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod time;
 mod writer;
 
@@ -47,22 +49,33 @@ pub(crate) fn start(settings: LogSettings) -> io::Result<(LineLayer, Lines)> {
     start_with_output(&settings, output)
 }
 
+/// For want of a thread: every line is counted as dropped.
+pub(crate) fn without_writer(settings: &LogSettings) -> (LineLayer, Lines) {
+    let lines = lines(settings);
+    lines.shared.ring.writer_is_gone();
+    (LineLayer::new(lines.clone()), lines)
+}
+
 fn start_with_output(
     settings: &LogSettings,
     output: Box<dyn Output>,
 ) -> io::Result<(LineLayer, Lines)> {
+    let lines = lines(settings);
+    let notices = Arc::clone(&lines.shared.renderer);
+    let notice_line = Box::new(move |drops| notice_line(&notices, drops));
+    // The thread is not joined: it may be stuck in a write for as long as the process lives.
+    drop(writer::spawn(Arc::clone(&lines.shared.ring), output, notice_line)?);
+    Ok((LineLayer::new(lines.clone()), lines))
+}
+
+fn lines(settings: &LogSettings) -> Lines {
     let renderer = Arc::new(Renderer::new(settings));
     let ring = Arc::new(Ring::new(
         settings.queue_bytes,
         settings.reserved_bytes,
         renderer.max_bytes_with_newline(),
     ));
-    let notices = Arc::clone(&renderer);
-    let notice_line = Box::new(move |drops| notice_line(&notices, drops));
-    // The thread is not joined: it may be stuck in a write for as long as the process lives.
-    drop(writer::spawn(Arc::clone(&ring), output, notice_line)?);
-    let lines = Lines { shared: Arc::new(Shared { renderer, ring, panics: AtomicU64::new(0) }) };
-    Ok((LineLayer::new(lines.clone()), lines))
+    Lines { shared: Arc::new(Shared { renderer, ring, panics: AtomicU64::new(0) }) }
 }
 
 /// The queue of lines and its writer.
@@ -130,9 +143,8 @@ fn notice_line(renderer: &Renderer, drops: LineDrops) -> String {
     let fill = |fields: &mut Fields| {
         let lost = drops.total();
         let lines = if lost == 1 { "line" } else { "lines" };
-        fields.set_message(format_args!(
-            "dropped {lost} log {lines}: the output did not take them in time"
-        ));
+        // The fields say why, and with that what to look at: who reads too slowly, or which disk is full.
+        fields.set_message(format_args!("dropped {lost} log {lines}"));
         for (reason, count) in drops.by_reason() {
             if count > 0 {
                 fields.add_u64(reason, count);

@@ -1,10 +1,10 @@
-//! What the three signals have in common, so that each transport is written once.
+//! The three signals: what their requests and answers are, and how they become a batch.
 
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -13,94 +13,99 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::scan::{self, Shape};
-use super::{Rejected, decode};
+use super::sorted::{Rejected, Sorted};
+use super::{logs, spans};
 use crate::record::{Batch, MetricBatch};
 
-/// An OTLP export request, and the answer that belongs to it.
-pub(super) trait Signal:
-    prost::Message + Default + DeserializeOwned + Send + Sync + 'static
-{
-    /// What is answered.
-    type Answer: prost::Message + Default + Serialize + Send + Sync + 'static;
-
-    /// The signal's name, as metrics label it.
+/// One of OTLP's signals.
+pub(super) trait Signal: Send + Sync + 'static {
+    /// As metrics label it.
     const NAME: &'static str;
-    /// Where it is sent over HTTP.
+    /// Where OTLP/HTTP posts it.
     const HTTP_PATH: &'static str;
-    /// Where it is sent over gRPC.
+    /// Where OTLP/gRPC calls it.
     const GRPC_PATH: &'static str;
-    /// What its messages look like on the wire.
+    /// For the scan.
     const SHAPE: &'static Shape;
+    /// What a sender sends.
+    type Request: prost::Message + DeserializeOwned + Default + Send;
+    /// What it is answered.
+    type Response: prost::Message + Serialize + Default + Send;
 
-    /// Makes a batch of it, without what no back end could take.
-    fn into_batch(self) -> (Batch, Rejected);
+    /// The valid part of a request, and how much of it was not valid.
+    fn batch(request: Self::Request) -> Sorted;
 
-    /// The answer to a request that was taken, all of it or in part.
-    fn answer(rejected: Rejected) -> Self::Answer;
+    /// The answer when `rejected` items were not valid (0: all were), and why.
+    fn response(rejected: Rejected) -> Self::Response;
 }
 
-impl Signal for ExportTraceServiceRequest {
-    type Answer = ExportTraceServiceResponse;
+/// Spans.
+pub(super) struct Traces;
 
+/// Log records.
+pub(super) struct Logs;
+
+/// Data points.
+pub(super) struct Metrics;
+
+impl Signal for Traces {
     const NAME: &'static str = "traces";
     const HTTP_PATH: &'static str = "/v1/traces";
     const GRPC_PATH: &'static str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
     const SHAPE: &'static Shape = &scan::TRACES;
+    type Request = ExportTraceServiceRequest;
+    type Response = ExportTraceServiceResponse;
 
-    fn into_batch(self) -> (Batch, Rejected) {
-        let (batch, rejected) = decode::spans(self.resource_spans);
-        (Batch::Spans(batch), rejected)
+    fn batch(request: Self::Request) -> Sorted {
+        spans::batch(request.resource_spans)
     }
 
-    fn answer(rejected: Rejected) -> Self::Answer {
+    fn response(rejected: Rejected) -> Self::Response {
         let partial_success = (rejected.items > 0).then(|| ExportTracePartialSuccess {
-            rejected_spans: rejected.items,
+            rejected_spans: rejected.items as i64,
             error_message: rejected.why.to_owned(),
         });
         ExportTraceServiceResponse { partial_success }
     }
 }
 
-impl Signal for ExportLogsServiceRequest {
-    type Answer = ExportLogsServiceResponse;
-
+impl Signal for Logs {
     const NAME: &'static str = "logs";
     const HTTP_PATH: &'static str = "/v1/logs";
     const GRPC_PATH: &'static str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
     const SHAPE: &'static Shape = &scan::LOGS;
+    type Request = ExportLogsServiceRequest;
+    type Response = ExportLogsServiceResponse;
 
-    fn into_batch(self) -> (Batch, Rejected) {
-        (Batch::Logs(decode::logs(self.resource_logs)), Rejected::default())
+    fn batch(request: Self::Request) -> Sorted {
+        let batch = Batch::Logs(logs::batches(request.resource_logs));
+        Sorted { batch, rejected: Rejected::default() }
     }
 
-    fn answer(rejected: Rejected) -> Self::Answer {
+    fn response(rejected: Rejected) -> Self::Response {
         let partial_success = (rejected.items > 0).then(|| ExportLogsPartialSuccess {
-            rejected_log_records: rejected.items,
+            rejected_log_records: rejected.items as i64,
             error_message: rejected.why.to_owned(),
         });
         ExportLogsServiceResponse { partial_success }
     }
 }
 
-impl Signal for ExportMetricsServiceRequest {
-    type Answer = ExportMetricsServiceResponse;
-
+impl Signal for Metrics {
     const NAME: &'static str = "metrics";
     const HTTP_PATH: &'static str = "/v1/metrics";
     const GRPC_PATH: &'static str =
         "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
     const SHAPE: &'static Shape = &scan::METRICS;
+    type Request = ExportMetricsServiceRequest;
+    type Response = ExportMetricsServiceResponse;
 
-    fn into_batch(self) -> (Batch, Rejected) {
-        let batch = MetricBatch { resource_metrics: self.resource_metrics };
-        (Batch::Metrics(batch), Rejected::default())
+    fn batch(request: Self::Request) -> Sorted {
+        let batch = Batch::Metrics(MetricBatch { resource_metrics: request.resource_metrics });
+        Sorted { batch, rejected: Rejected::default() }
     }
 
-    fn answer(rejected: Rejected) -> Self::Answer {
-        let partial_success = (rejected.items > 0).then(|| ExportMetricsPartialSuccess {
-            rejected_data_points: rejected.items,
-            error_message: rejected.why.to_owned(),
-        });
-        ExportMetricsServiceResponse { partial_success }
+    fn response(_: Rejected) -> Self::Response {
+        ExportMetricsServiceResponse::default()
     }
 }

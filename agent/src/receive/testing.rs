@@ -25,8 +25,10 @@ pub(crate) fn request(service_name: &str, spans: usize) -> ExportTraceServiceReq
         ],
         ..Span::default()
     };
-    let resource =
-        Resource { attributes: vec![text_attribute("service.name", service_name)], ..Resource::default() };
+    let resource = Resource {
+        attributes: vec![text_attribute("service.name", service_name)],
+        ..Resource::default()
+    };
     of_spans(Some(resource), (0..spans).map(span).collect())
 }
 

@@ -1,7 +1,12 @@
 //! One container's log folder, and a sink that remembers what it was given.
 
-#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails its test by a panic")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's harness, of which each test uses its part"
+)]
 
 use std::fs::{self, OpenOptions};
 use std::future::Future;

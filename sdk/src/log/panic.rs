@@ -19,10 +19,18 @@ type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
 
 /// From now on a panic is counted and written as a line of level ERROR, in place of the standard
 /// library's text. A hook that the program had set before runs after that.
+///
+/// On a thread that is panicking nothing is installed: the standard library forbids it.
 pub(crate) fn install_panic_hook(lines: &Lines) {
+    if thread::panicking() {
+        return;
+    }
     let lines = lines.clone();
     let users_hook = take_users_hook();
     panic::set_hook(Box::new(move |info| {
+        if context::is_probing() {
+            return;
+        }
         lines.count_panic();
         emit(&lines, info);
         lines.flush(Instant::now() + FLUSH_FOR);

@@ -14,8 +14,8 @@ use super::settings::LogSettings;
 use super::time::{Instant, SecondCache};
 use crate::context::SpanIds;
 
-/// No cap below this: ids, time and a target of usual length must have room.
-const MIN_LINE_BYTES: usize = 1_024;
+/// No cap below this: what is never left out must have room, even if every byte of it is escaped.
+const MIN_LINE_BYTES: usize = 4_096;
 
 /// Where the structure alone is too long, target and file are cut to this.
 const FALLBACK_TARGET_BYTES: usize = 128;
@@ -45,6 +45,7 @@ pub(crate) struct Renderer {
     format: Box<dyn Format>,
     zone: TimeZone,
     service_name: Arc<str>,
+    /// Without the newline.
     max_line_bytes: usize,
     last_line_unix_ms: AtomicI64,
     /// Tells this renderer's seconds from another's in a thread's cache.
@@ -62,7 +63,7 @@ impl Renderer {
             format,
             zone,
             service_name: service_name.kept.into(),
-            max_line_bytes: settings.max_line_bytes.max(MIN_LINE_BYTES),
+            max_line_bytes: settings.max_line_bytes.max(MIN_LINE_BYTES) - 1,
             last_line_unix_ms: AtomicI64::new(0),
             cache_key: NEXT_CACHE_KEY.fetch_add(1, Ordering::Relaxed),
         }

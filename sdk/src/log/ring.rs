@@ -27,6 +27,17 @@ pub(crate) struct Chunk {
     pub(crate) lines: u64,
 }
 
+/// What the writer is to do next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Write these.
+    Lines(Chunk),
+    /// There was nothing to write until the agreed time.
+    Idle,
+    /// End: the ring is closed and empty.
+    Closed,
+}
+
 /// How much a line matters when room is scarce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Priority {
@@ -143,6 +154,8 @@ impl Ring {
             return true;
         }
         self.lock().drop_waiting();
+        // Whoever flushes has nothing to wait for any more but what the writer has in its hands.
+        self.progress.notify_all();
         false
     }
 
@@ -176,19 +189,30 @@ impl Ring {
 // === the writer's side ===
 
 impl Ring {
-    /// The next lines, as soon as there are any; `None` when the ring is closed and empty.
-    pub(crate) fn take(&self) -> Option<Chunk> {
+    /// The next lines, as soon as there are any, or word that there were none until `wake_at`.
+    pub(crate) fn take(&self, wake_at: Option<Instant>) -> Next {
         let mut state = self.lock();
         loop {
             if let Some(chunk) = state.pop() {
                 state.writer = Writer::Busy;
-                return Some(chunk);
+                return Next::Lines(chunk);
             }
             if state.is_closed {
-                return None;
+                return Next::Closed;
+            }
+            let left = wake_at.map(|at| at.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                state.writer = Writer::Busy;
+                return Next::Idle;
             }
             state.writer = Writer::Parked;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = match left {
+                Some(left) => {
+                    let waited = self.work.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 
@@ -227,6 +251,10 @@ impl Ring {
         state.is_closed = true;
         state.writer = Writer::Gone;
         state.drop_waiting();
+        // What it had in its hands when it panicked is as good as refused.
+        let in_hand = std::mem::take(&mut state.ledger.queued);
+        state.ledger.dropped.io_error += in_hand;
+        state.waiting_bytes = 0;
         self.progress.notify_all();
     }
 }

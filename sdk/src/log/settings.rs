@@ -13,7 +13,7 @@ pub(crate) const DEFAULT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// The part of the queue that only WARN and ERROR may use, so that the lines which explain a flood
 /// are not lost in it.
 pub(crate) const DEFAULT_RESERVED_BYTES: usize = 1024 * 1024;
-/// The longest line, newline not counted: with the prefix that a container runtime adds, it still is
+/// The longest line, newline included: with the prefix that a container runtime adds, it still is
 /// one record of 16 KiB.
 pub(crate) const DEFAULT_MAX_LINE_BYTES: usize = 16_000;
 
@@ -131,7 +131,7 @@ pub(crate) struct LogSettings {
     pub(crate) output: LogOutput,
     /// The service's name, which the `python` format prints.
     pub(crate) service_name: Arc<str>,
-    /// The longest line, newline not counted.
+    /// The longest line, newline included.
     pub(crate) max_line_bytes: usize,
     /// How many bytes of lines may wait for the output.
     pub(crate) queue_bytes: usize,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::LineDrops;
 use super::output::Output;
-use super::ring::{Chunk, Ring};
+use super::ring::{Chunk, Next, Ring};
 
 /// While lines are lost again and again, it is said this often.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,9 +28,21 @@ pub(crate) fn spawn(
     thread::Builder::new().name("spanline-log".to_owned()).spawn(move || {
         let _gone = TellsWhenGone(Arc::clone(&ring));
         let mut writer = Writer { output, is_torn: false };
-        let mut notices = Notices { notice_line, told: LineDrops::default(), told_at: None };
-        while let Some(chunk) = ring.take() {
-            write_chunk(&ring, &mut writer, &mut notices, chunk);
+        let mut notices = Notices::new(notice_line);
+        let mut wake_at = None;
+        loop {
+            let is_taken = match ring.take(wake_at) {
+                Next::Lines(chunk) => write_chunk(&ring, &mut writer, chunk),
+                Next::Idle => true,
+                Next::Closed => break,
+            };
+            let (drops, is_empty) = ring.drops();
+            // To an output that has just refused lines it is no use to speak of them.
+            wake_at = notices.due_at(drops, is_empty).filter(|_| is_taken);
+            if wake_at.is_some_and(|at| at <= Instant::now()) {
+                notices.tell(drops, &mut writer);
+                wake_at = None;
+            }
             ring.linger();
         }
         let (drops, _) = ring.drops();
@@ -40,14 +52,12 @@ pub(crate) fn spawn(
     })
 }
 
-fn write_chunk(ring: &Ring, writer: &mut Writer, notices: &mut Notices, chunk: Chunk) {
+/// Whether the output has taken all of it.
+fn write_chunk(ring: &Ring, writer: &mut Writer, chunk: Chunk) -> bool {
     let written = writer.write_lines(&chunk.bytes);
     let is_whole = written == chunk.lines;
     ring.settle(chunk, written);
-    let (drops, is_empty) = ring.drops();
-    if is_whole && drops != notices.told && notices.is_due(is_empty) {
-        notices.tell(drops, writer);
-    }
+    is_whole
 }
 
 struct Writer {
@@ -86,14 +96,26 @@ struct Notices {
     told: LineDrops,
     /// When that was.
     told_at: Option<Instant>,
+    /// When drops that are not told yet were first seen.
+    untold_since: Option<Instant>,
 }
 
 impl Notices {
-    fn is_due(&self, is_empty: bool) -> bool {
+    fn new(notice_line: NoticeLine) -> Self {
+        Self { notice_line, told: LineDrops::default(), told_at: None, untold_since: None }
+    }
+
+    /// When these drops are to be told, if they are not told yet.
+    fn due_at(&mut self, drops: LineDrops, is_empty: bool) -> Option<Instant> {
+        if drops == self.told {
+            return None;
+        }
+        let untold_since = *self.untold_since.get_or_insert_with(Instant::now);
         // While the queue is not empty, more drops are likely to come: wait for the end of it, but
         // not for ever.
-        let pause = if is_empty { NOTICE_INTERVAL } else { 2 * NOTICE_INTERVAL };
-        self.told_at.map_or(is_empty, |told_at| told_at.elapsed() >= pause)
+        let enough = if is_empty { untold_since } else { untold_since + NOTICE_INTERVAL };
+        let polite = self.told_at.map_or(enough, |told_at| told_at + NOTICE_INTERVAL);
+        Some(enough.max(polite))
     }
 
     fn tell(&mut self, drops: LineDrops, writer: &mut Writer) {
@@ -101,6 +123,7 @@ impl Notices {
         if writer.write_lines(line.as_bytes()) > 0 {
             self.told = drops;
             self.told_at = Some(Instant::now());
+            self.untold_since = None;
         }
     }
 }

@@ -115,6 +115,8 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_bytes_make_the_parser_panic_or_lose_a_whole_line(
         lines in prop::collection::vec(any_line(), 0..20)

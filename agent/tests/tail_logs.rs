@@ -90,6 +90,18 @@ async fn a_truncated_file_is_read_from_its_new_beginning() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_emptied_and_filled_to_the_same_size_is_read_again() {
+    let node = Node::new();
+    node.append("0.log", "2026-11-23T17:28:00Z stdout F old\n");
+    let tailer = node.start();
+    eventually(|| node.texts() == ["old"]).await;
+    node.truncate("0.log");
+    node.append("0.log", "2026-11-23T17:28:59Z stdout F new\n");
+    eventually(|| node.texts() == ["old", "new"]).await;
+    tailer.stop().await;
+}
+
+#[tokio::test]
 async fn a_deleted_file_gives_its_rest_and_a_line_that_never_ended() {
     let node = Node::new();
     node.append("0.log", "2026-11-23T17:28:00Z stdout P never ended\n");

@@ -8,8 +8,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// A folder's own time tells of every change only when it is older than its clock's grain.
-const SETTLED: Duration = Duration::from_secs(2);
+/// A file's or folder's time tells of every change only when it is older than its clock's grain.
+pub(super) const SETTLED: Duration = Duration::from_secs(2);
+/// How often a folder that changes is listed in a row.
+const MAX_LISTINGS: usize = 10;
 /// `20261124-140000`.
 const STAMP_BYTES: usize = 15;
 
@@ -158,7 +160,21 @@ fn list_folders(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths.filter(|path| path.is_dir()).collect())
 }
 
+/// Lists until two listings agree: one during which a file is renamed may lack it, and its successor would
+/// then be read in its place.
 fn list_logs(dir: &Path) -> io::Result<Vec<(u64, Candidate)>> {
+    let mut listed = list_logs_once(dir)?;
+    for _ in 0..MAX_LISTINGS {
+        let again = list_logs_once(dir)?;
+        if again == listed {
+            return Ok(listed);
+        }
+        listed = again;
+    }
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "the folder changes faster than it is listed"))
+}
+
+fn list_logs_once(dir: &Path) -> io::Result<Vec<(u64, Candidate)>> {
     let logs = fs::read_dir(dir)?.filter_map(Result::ok).filter_map(|entry| {
         let (restart, stamp, gzipped) = parse_name(entry.file_name().to_str()?)?;
         let path = entry.path();
@@ -166,7 +182,9 @@ fn list_logs(dir: &Path) -> io::Result<Vec<(u64, Candidate)>> {
         let (device, inode) = (metadata.dev(), metadata.ino());
         Some((restart, Candidate { path, stamp, gzipped, device, inode }))
     });
-    Ok(logs.collect())
+    let mut logs: Vec<_> = logs.collect();
+    logs.sort_by(|(_, a), (_, b)| a.path.cmp(&b.path));
+    Ok(logs)
 }
 
 fn parse_name(name: &str) -> Option<(u64, Option<Stamp>, bool)> {

@@ -1,13 +1,14 @@
 //! One open file of a log: plain, or gzipped after its rotation.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
-use super::discover::{Candidate, Stamp};
+use super::discover::{Candidate, SETTLED, Stamp};
 use super::gz::GzReader;
 use super::head::{FileId, HEAD_BYTES};
 
@@ -27,6 +28,8 @@ pub(super) struct LogFile {
     head: Vec<u8>,
     id: Arc<FileId>,
     offset: u64,
+    /// The time of its last change, once its head has been compared after that.
+    unchanged_since: Option<SystemTime>,
     /// Its rotation, once it has been seen under that name.
     pub(super) stamp: Option<Stamp>,
 }
@@ -68,6 +71,7 @@ impl LogFile {
             head: Vec::new(),
             id: Arc::new(FileId::new(metadata.ino(), b"")),
             offset: 0,
+            unchanged_since: None,
             stamp: candidate.stamp.clone(),
         }))
     }
@@ -82,7 +86,10 @@ impl LogFile {
         if (!candidate.gzipped && candidate.inode != id.inode) || id.head_len == 0 {
             return Ok(None);
         }
-        let Some(mut file) = Self::open(candidate)? else { return Ok(None) };
+        let Some(mut file) = Self::open(candidate)? else {
+            // Not "another file", which would mean that the known one is gone: the next listing tells.
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "renamed since it was listed"));
+        };
         let head = match &mut file.source {
             Source::Plain(plain) if plain.metadata()?.len() < offset => return Ok(None),
             Source::Plain(plain) => read_head(plain, id.head_len)?,
@@ -141,12 +148,19 @@ impl LogFile {
                 Bytes::from(data)
             }
             Source::Plain(file) => {
-                let size = file.metadata().map(|metadata: Metadata| metadata.len())?;
-                if size == self.offset {
+                let metadata = file.metadata()?;
+                let (size, modified) = (metadata.len(), metadata.modified()?);
+                if size == self.offset && self.unchanged_since == Some(modified) {
                     return Ok(Chunk::End);
                 }
                 if size < self.offset || read_head(file, self.head.len())? != self.head {
                     return Ok(Chunk::Truncated);
+                }
+                if size == self.offset {
+                    // It might have been emptied and filled again to the same size within one tick.
+                    let is_settled = modified.elapsed().is_ok_and(|age| age > SETTLED);
+                    self.unchanged_since = is_settled.then_some(modified);
+                    return Ok(Chunk::End);
                 }
                 // No more room than there is to read: a record keeps the whole buffer in memory.
                 let len = (size - self.offset).min(CHUNK_BYTES);

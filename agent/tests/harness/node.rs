@@ -98,6 +98,10 @@ impl Node {
         file.write_all(text.as_bytes()).unwrap();
     }
 
+    pub fn exists(&self, file: &str) -> bool {
+        self.path(file).exists()
+    }
+
     pub fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap();
     }

@@ -1,2 +1,7 @@
-//! Under construction.
-fn main() {}
+//! The node agent's binary; what it does is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spanline_agent::cli::main(std::env::args_os())
+}

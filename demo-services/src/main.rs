@@ -1,2 +1,7 @@
-//! Under construction.
-fn main() {}
+//! `spanline-demo`: the whole chain on one machine.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spanline_demo::cli::main(std::env::args_os())
+}

@@ -1,1 +1,88 @@
-//! Under construction.
+//! Log lines that know their trace, and spans to the agent on the same node.
+//!
+//! The smallest service:
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let _telemetry = spanline::init("checkout");
+//!
+//!     let app = Router::new()
+//!         .route("/", get(|| async { tracing::info!("hello"); "Hello World!" }))
+//!         .layer(spanline::http::server());
+//!
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     spanline::serve(listener, app).await
+//! }
+//! ```
+//!
+//! Each request is a trace, or part of its caller's; every line that it prints carries the ids of the active
+//! span, whether it comes from [`tracing`](https://docs.rs/tracing) or the `log` crate:
+//!
+//! ```text
+//! 2026-11-23T17:28:00.123456Z INFO [trace_id=0af7651916cd43dd8448eb211c80319c span_id=00f067aa0ba902b7] checkout: hello
+//! ```
+//!
+//! # It never harms its host
+//!
+//! After [`init`] nothing blocks, panics or grows without bound, and nothing is lost silently: lines and
+//! spans wait in bounded queues, threads of their own carry them away, and [`Telemetry::ledger`] accounts for
+//! each of them. [`serve`], [`Telemetry::shutdown`] and its drop deliver what waits within one deadline.
+//!
+//! # Settings
+//!
+//! A call on the [`builder`] wins over the environment, and this over the default.
+//!
+//! | variable | meaning | default |
+//! | --- | --- | --- |
+//! | `SPANLINE_LOG_FORMAT` | `text`, `winston`, `python`, `json`, `logfmt` | `text` |
+//! | `SPANLINE_LOG_OUTPUT` | `stdout`, `stderr`, or a file's path (rotated at 10 MiB, 5 kept) | `stdout` |
+//! | `RUST_LOG` | which events become lines; it never hides spans | `info` |
+//! | `SPANLINE_TRACE_FILTER` | which `tracing` spans become OpenTelemetry spans | `info` |
+//! | `OTEL_SERVICE_NAME` | `service.name`; wins over all other sources of it | the name given to `init` |
+//! | `OTEL_RESOURCE_ATTRIBUTES` | further resource attributes, `key=value,key=value` | |
+//! | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | where spans go, used as it is | |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where OTLP goes; `/v1/traces` is appended for HTTP | |
+//! | `NODE_IP`, `OTEL_NODE_IP`, `HOST_IP` | the node whose agent gets the spans: port 4318 (HTTP) or 4317 (gRPC) | `localhost` |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL` (or `…_TRACES_PROTOCOL`) | `http/protobuf`, `grpc` | `http/protobuf` |
+//! | `OTEL_EXPORTER_OTLP_HEADERS` (or `…_TRACES_HEADERS`) | `name=value,name=value` | |
+//! | `OTEL_EXPORTER_OTLP_COMPRESSION` (or `…_TRACES_…`) | `gzip`, `none` | `none` |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT` (or `…_TRACES_…`) | for one try, in milliseconds | 3000 (specification: 10000; a pod has to stop in time) |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that may wait (and at most 16 MiB of them) | 16384 (specification: 2048; bursts overflow it) |
+//! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | spans in a batch | 512 |
+//! | `OTEL_BSP_SCHEDULE_DELAY` | how long a span waits for others, in milliseconds | 1000 (specification: 5000; the agent is near) |
+//! | `OTEL_BSP_EXPORT_TIMEOUT` | the timeout above, if that is not set | |
+//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the specification's six samplers | `parentbased_always_on` |
+//! | `OTEL_TRACES_EXPORTER` | `otlp`, `none` | `otlp` |
+//! | `OTEL_SDK_DISABLED` | `true`: no spans are exported; lines are printed all the same | `false` |
+//! | `OTEL_…_COUNT_LIMIT` | span limits: attributes, events, links | 128 |
+//!
+//! # Features
+//!
+//! `reqwest`: [`http::SendTraced`] for requests of `reqwest`.
+
+mod init;
+mod serve;
+
+mod log;
+mod trace;
+
+pub mod http;
+mod metrics;
+
+mod config;
+mod context;
+mod endpoint;
+mod error;
+mod resource;
+
+pub use endpoint::OtlpProtocol;
+pub use error::{Fault, InitError};
+pub use init::{Builder, Ledger, Telemetry, builder, init};
+pub use log::{LineDrops, LineLedger, LogFormat, LogOutput, ParseLogFormatError};
+pub use metrics::{RegisterError, Registry};
+pub use opentelemetry_sdk::trace::Sampler;
+pub use serve::serve;
+pub use trace::{SpanDrops, SpanLedger};

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
 const READY_WITHIN_MS = 30_000;
-const demo = { process: undefined, folder: undefined, printed: "", pageUrl: undefined, traceId: undefined };
+const demo = { process: undefined, folder: undefined, printed: "", pageUrl: undefined, traceId: undefined, somethingUrl: undefined };
 let browser;
 
 before(async () => {
@@ -25,6 +25,7 @@ before(async () => {
       const found = link.exec(demo.printed);
       if (found) {
         [, demo.pageUrl, demo.traceId] = found;
+        [demo.somethingUrl] = /http:\/\/127\.0\.0\.1:\d+\/something/.exec(demo.printed);
         clearTimeout(timer);
         resolve();
       }
@@ -97,6 +98,16 @@ test("a search by text shows the lines that have it, and no other", async () => 
   for (let row = 0; row < count; row += 1) {
     assert.match(await rows.nth(row).innerText(), /hello world!/);
   }
+  assert.deepEqual(faults, []);
+});
+
+test("live shows a new line by itself", async () => {
+  const { page, faults } = await open("/");
+  await page.getByRole("button", { name: "Live" }).click();
+  const traceId = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+  const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+  assert.equal((await fetch(demo.somethingUrl, { headers })).status, 200);
+  await page.locator(`a[href*="/trace/${traceId}"]`).first().waitFor({ timeout: 15_000 });
   assert.deepEqual(faults, []);
 });
 

@@ -1,1 +1,28 @@
-//! Under construction.
+//! The harness of the end-to-end tests: real processes on free ports in folders of their own, and the
+//! questions that a test asks them.
+//!
+//! A test starts a [`Chain`] (the three processes, each of which it can stop and start) or a
+//! [`Launcher`] (the program as a person runs it), asks the agent by [`ReadApi`], compares with what
+//! the services wrote to their [`PodLog`]s, and waits by [`eventually`].
+
+mod chain;
+mod eventually;
+mod http;
+mod launcher;
+mod pod_log;
+mod read_api;
+
+pub use chain::Chain;
+pub use eventually::{WITHIN, eventually};
+pub use http::get;
+pub use launcher::{Ended, Launcher, runs};
+pub use pod_log::PodLog;
+pub use read_api::{Line, ReadApi, Span};
+
+/// The program that knows all roles; only a test binary is told by cargo where it is.
+#[macro_export]
+macro_rules! program {
+    () => {
+        std::path::Path::new(env!("CARGO_BIN_EXE_spanline-demo-under-test"))
+    };
+}

@@ -1,0 +1,403 @@
+//! The writer thread: takes batches from a bounded channel and commits as many at once as wait.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Config;
+use super::directory::{Directory, slice_bytes};
+use super::error::{StoreError, WriteError, is_corruption};
+use super::insert::{Interned, estimated_bytes, insert};
+use super::retain::next_to_delete;
+use super::schema;
+use super::slice::{Slice, Slices};
+use crate::record::Batch;
+use crate::self_metrics::{Reason, SelfMetrics};
+
+/// How many batches may wait; after that, writers wait.
+const CHANNEL_BATCHES: usize = 64;
+
+/// A transaction is closed when it holds this much, however much more is waiting.
+const GROUP_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The cap is divided into this many slices.
+const SLICES: u64 = 16;
+
+/// The way to the writer thread.
+pub(super) struct WriterHandle {
+    commands: mpsc::Sender<Command>,
+    slice_bytes: u64,
+}
+
+enum Command {
+    Write { batch: Arc<Batch>, bytes: u64, done: oneshot::Sender<Result<(), WriteError>> },
+    Close { done: oneshot::Sender<()> },
+}
+
+/// The writer's state; lives on its thread.
+pub(super) struct Writer {
+    directory: Directory,
+    slices: Arc<Slices>,
+    metrics: Arc<SelfMetrics>,
+    cluster: Option<String>,
+    max_bytes: u64,
+    slice_bytes: u64,
+    newest: Newest,
+    /// Full slices whose log could not be copied back yet, because somebody was reading.
+    sealing: Vec<(Arc<Slice>, Connection)>,
+}
+
+struct Newest {
+    slice: Arc<Slice>,
+    connection: Connection,
+    interned: Interned,
+}
+
+impl WriterHandle {
+    pub(super) async fn write(&self, batch: Arc<Batch>) -> Result<(), WriteError> {
+        if batch.items() == 0 || matches!(*batch, Batch::Metrics(_)) {
+            return Ok(());
+        }
+        let bytes = estimated_bytes(&batch);
+        if bytes > self.slice_bytes {
+            return Err(WriteError::TooLarge { batch_bytes: bytes, slice_bytes: self.slice_bytes });
+        }
+        let (done, answer) = oneshot::channel();
+        let command = Command::Write { batch, bytes, done };
+        self.commands.send(command).await.map_err(|_| WriteError::Closed)?;
+        answer.await.unwrap_or(Err(WriteError::Closed))
+    }
+
+    pub(super) async fn close(&self) {
+        let (done, answer) = oneshot::channel();
+        if self.commands.send(Command::Close { done }).await.is_ok() {
+            // An error says that the thread has ended, which is what is waited for.
+            let _ = answer.await;
+        }
+    }
+}
+
+impl Writer {
+    /// Takes up the folder's slices: all but the last are sealed, the last is written on.
+    pub(super) fn open(
+        config: Config,
+        metrics: Arc<SelfMetrics>,
+    ) -> Result<(Self, Arc<Slices>), StoreError> {
+        let directory = Directory::open(&config.directory)?;
+        let fault = |source| StoreError::Directory { path: config.directory.clone(), source };
+        let numbers = directory.slice_numbers().map_err(fault)?;
+        let slice_bytes = config.max_bytes / SLICES;
+        let slices = Arc::new(Slices::default());
+        let mut sealing = Vec::new();
+        for number in &numbers {
+            let path = directory.slice_path(*number);
+            match take_up(*number, path.clone(), slice_bytes) {
+                Ok((slice, connection)) => {
+                    slices.push(Arc::clone(&slice));
+                    sealing.push((slice, connection));
+                }
+                Err(reason) => set_aside(&path, &reason).map_err(fault)?,
+            }
+        }
+        let newest = match sealing.pop_if(|(slice, _)| Some(&slice.number) == numbers.last()) {
+            Some((slice, connection)) => Newest::new(slice, connection),
+            None => {
+                let number = numbers.last().map_or(1, |last| last + 1);
+                let newest = Newest::create(&directory, number, slice_bytes)?;
+                slices.push(Arc::clone(&newest.slice));
+                newest
+            }
+        };
+        let mut writer = Self {
+            directory,
+            slices: Arc::clone(&slices),
+            metrics,
+            cluster: config.cluster,
+            max_bytes: config.max_bytes,
+            slice_bytes,
+            newest,
+            sealing,
+        };
+        writer.seal_full_slices();
+        // The cap may have become smaller since.
+        if let Err(error) = writer.make_room(0) {
+            writer.count(&error);
+            tracing::warn!(%error, "the store could not delete its oldest slices at start");
+        }
+        writer.measure();
+        Ok((writer, slices))
+    }
+
+    /// Moves the writer to its thread.
+    pub(super) fn start(self) -> Result<WriterHandle, StoreError> {
+        let (sender, commands) = mpsc::channel(CHANNEL_BATCHES);
+        let slice_bytes = self.slice_bytes;
+        let path = self.directory.path().to_owned();
+        thread::Builder::new()
+            .name("spanline-store".to_owned())
+            .spawn(move || self.run(commands))
+            .map_err(|source| StoreError::Directory { path, source })?;
+        Ok(WriterHandle { commands: sender, slice_bytes })
+    }
+
+    fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut closing = Vec::new();
+        let group_bytes = GROUP_BYTES.min(self.slice_bytes / 4);
+        while let Some(first) = commands.blocking_recv() {
+            let mut group = Vec::new();
+            let mut waiting = 0;
+            let mut next = Some(first);
+            while let Some(command) = next {
+                match command {
+                    Command::Write { batch, bytes, done } => {
+                        waiting += bytes;
+                        group.push((batch, done));
+                    }
+                    Command::Close { done } => {
+                        commands.close();
+                        closing.push(done);
+                    }
+                }
+                next = if waiting < group_bytes { commands.try_recv().ok() } else { None };
+            }
+            let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+            let result = self.commit(&batches, waiting);
+            if let Err(error) = &result {
+                self.count(error);
+                self.newest.interned.clear();
+            }
+            self.measure();
+            for answer in answers {
+                // Whoever asked may have gone away; the batch is stored all the same.
+                let _ = answer.send(result.clone());
+            }
+        }
+        drop(self);
+        for done in closing {
+            let _ = done.send(());
+        }
+    }
+
+    fn commit(&mut self, batches: &[Arc<Batch>], payload_bytes: u64) -> Result<(), WriteError> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        self.seal_full_slices();
+        if slice_bytes(&self.newest.slice.path) >= self.slice_bytes {
+            self.rotate()?;
+        }
+        self.make_room(payload_bytes)?;
+        match self.newest.add(batches, self.cluster.as_deref()) {
+            Err(error) if is_corruption(&error) => {
+                self.replace_damaged(&error)?;
+                Err(error.into())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Starts a new slice and lets the full one go.
+    fn rotate(&mut self) -> Result<(), WriteError> {
+        let number = self.newest.slice.number + 1;
+        let next =
+            Newest::create(&self.directory, number, self.slice_bytes).map_err(not_created)?;
+        self.slices.push(Arc::clone(&next.slice));
+        let full = std::mem::replace(&mut self.newest, next);
+        self.sealing.push((full.slice, full.connection));
+        self.seal_full_slices();
+        Ok(())
+    }
+
+    fn make_room(&mut self, payload_bytes: u64) -> Result<(), WriteError> {
+        loop {
+            let newest = &self.newest.slice;
+            let oldest = next_to_delete(
+                &self.directory,
+                &self.slices,
+                newest,
+                payload_bytes,
+                self.max_bytes,
+            )?;
+            let Some(path) = oldest else { return Ok(()) };
+            self.slices.remove(&path);
+            self.sealing.retain(|(slice, _)| slice.path != path);
+            Directory::delete(&path)?;
+            self.metrics.store.slices_deleted.inc();
+        }
+    }
+
+    /// Copies the logs of full slices back, so that their files stand alone.
+    fn seal_full_slices(&mut self) {
+        self.sealing.retain(|(slice, connection)| {
+            let blocked = connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+            match blocked {
+                Ok(0) => {
+                    slice.seal();
+                    false
+                }
+                Ok(_) => true,
+                Err(error) => {
+                    if is_corruption(&error) {
+                        slice.mark_damaged(&error);
+                        return false;
+                    }
+                    true
+                }
+            }
+        });
+    }
+
+    /// A slice that SQLite calls damaged takes no more; what is in it may still be read.
+    fn replace_damaged(&mut self, error: &rusqlite::Error) -> Result<(), WriteError> {
+        tracing::warn!(
+            file = %self.newest.slice.path.display(), %error,
+            "the newest slice of the store is damaged; a new one is started",
+        );
+        let number = self.newest.slice.number + 1;
+        let next =
+            Newest::create(&self.directory, number, self.slice_bytes).map_err(not_created)?;
+        self.slices.push(Arc::clone(&next.slice));
+        self.newest = next;
+        Ok(())
+    }
+
+    fn count(&self, error: &WriteError) {
+        let reason = Reason { reason: error.reason() };
+        self.metrics.store.write_errors.get_or_create(&reason).inc();
+    }
+
+    fn measure(&self) {
+        if let Ok(bytes) = self.directory.size_bytes() {
+            self.metrics.store.size_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+impl Newest {
+    fn new(slice: Arc<Slice>, connection: Connection) -> Self {
+        Self { slice, connection, interned: Interned::default() }
+    }
+
+    fn create(directory: &Directory, number: u64, slice_bytes: u64) -> Result<Self, StoreError> {
+        let path = directory.slice_path(number);
+        let connection = schema::create(&path, slice_bytes)
+            .map_err(|source| StoreError::Slice { path: path.clone(), source })?;
+        Ok(Self::new(Arc::new(Slice::new(number, path)), connection))
+    }
+
+    /// All of the batches, or none.
+    fn add(&mut self, batches: &[Arc<Batch>], cluster: Option<&str>) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        for batch in batches {
+            insert(&transaction, &self.slice, &mut self.interned, cluster, batch)?;
+        }
+        transaction.commit()
+    }
+}
+
+/// Opens a slice that an earlier process left, and learns which times it covers.
+fn take_up(
+    number: u64,
+    path: PathBuf,
+    slice_bytes: u64,
+) -> Result<(Arc<Slice>, Connection), String> {
+    let connection = schema::open(&path, slice_bytes)
+        .map_err(|error| error.to_string())?
+        .ok_or("its schema has a version that this program does not know")?;
+    let slice = Slice::new(number, path);
+    for (sql, bounds) in [
+        ("SELECT min(time), max(time) FROM line", &slice.lines),
+        ("SELECT min(start), max(start) FROM span", &slice.spans),
+    ] {
+        let (min, max): (Option<i64>, Option<i64>) = connection
+            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(|error| error.to_string())?;
+        min.into_iter().chain(max).for_each(|time| bounds.widen(time));
+    }
+    Ok((Arc::new(slice), connection))
+}
+
+/// A new slice fails for the same reasons as a write, and a full disk is to be called that.
+fn not_created(error: StoreError) -> WriteError {
+    match error {
+        StoreError::Slice { source, .. } => source.into(),
+        other => WriteError::Failed { message: other.to_string() },
+    }
+}
+
+fn set_aside(path: &std::path::Path, reason: &str) -> std::io::Result<()> {
+    let aside = Directory::set_aside(path)?;
+    tracing::warn!(
+        file = %path.display(), moved_to = %aside.display(), reason,
+        "a slice of the store cannot be read and was set aside; the others are shown",
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Body, LogBatch, LogRecord, Resource};
+
+    fn lines(text: &str, count: usize) -> Arc<Batch> {
+        let record = LogRecord {
+            time_unix_nano: 1,
+            observed_time_unix_nano: 1,
+            severity_number: 9,
+            severity_text: String::new(),
+            body: Body::Text(text.to_owned().into()),
+            attributes: Vec::new(),
+            trace_id: None,
+            span_id: None,
+            flags: 0,
+        };
+        let records = vec![record; count];
+        Arc::new(Batch::Logs(vec![LogBatch {
+            resource: Arc::new(Resource::default()),
+            scope: None,
+            records,
+        }]))
+    }
+
+    fn writer(directory: &std::path::Path) -> (Writer, Arc<SelfMetrics>) {
+        let metrics = Arc::new(SelfMetrics::new());
+        let mut config = Config::new(directory);
+        config.max_bytes = 8 * 1024 * 1024;
+        (Writer::open(config, Arc::clone(&metrics)).unwrap().0, metrics)
+    }
+
+    #[test]
+    fn a_full_disk_is_a_retryable_error_and_writing_goes_on_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut writer, _metrics) = writer(folder.path());
+        let batch = [lines(&"x".repeat(1000), 50)];
+        let connection = &writer.newest.connection;
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        // What SQLite answers when the file cannot grow is what it answers on a full disk.
+        connection.pragma_update(None, "max_page_count", pages).unwrap();
+        let error = writer.commit(&batch, 60_000).unwrap_err();
+        assert_eq!(error, WriteError::DiskFull);
+        assert!(error.is_retryable());
+        writer.newest.interned.clear();
+        writer.newest.connection.pragma_update(None, "max_page_count", i32::MAX).unwrap();
+        writer.commit(&batch, 60_000).unwrap();
+        let count = "SELECT count(*) FROM line";
+        let stored: i64 = writer.newest.connection.query_row(count, [], |row| row.get(0)).unwrap();
+        assert_eq!(stored, 50);
+    }
+
+    #[test]
+    fn a_full_slice_is_sealed_and_stands_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut writer, _metrics) = writer(folder.path());
+        let full = Arc::clone(&writer.newest.slice);
+        writer.commit(&[lines("first", 1)], 1000).unwrap();
+        writer.rotate().unwrap();
+        assert!(full.is_sealed());
+        assert_eq!(super::super::directory::wal_bytes(&full.path), 0);
+    }
+}

@@ -1,0 +1,182 @@
+//! One container's log folder, and a sink that remembers what it was given.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's harness, of which each test uses its part"
+)]
+
+use std::fs::{self, OpenOptions};
+use std::future::Future;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use spanline_agent::pod_logs;
+use spanline_agent::record::{Batch, Body, Resource};
+use spanline_agent::self_metrics::SelfMetrics;
+use spanline_agent::sink::{Delivery, Full, Sink};
+use spanline_agent::tail::{Config, Tailer};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A container entry of one whole line.
+pub fn entry(text: &str) -> String {
+    format!("2026-11-23T17:28:00.123456789Z stdout F {text}\n")
+}
+
+/// Waits until something is so.
+pub async fn eventually(mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.expect("it is not so after the deadline");
+}
+
+pub struct Node {
+    dir: TempDir,
+    sink: Arc<Memory>,
+    metrics: Arc<SelfMetrics>,
+}
+
+/// A tailer that runs.
+pub struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Memory {
+    texts: Mutex<Vec<String>>,
+    resource: Mutex<Arc<Resource>>,
+    refusals: AtomicUsize,
+    largest_batch: AtomicUsize,
+}
+
+impl Node {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let node = Self { dir, sink: Arc::default(), metrics: Arc::new(SelfMetrics::new()) };
+        fs::create_dir_all(node.path("")).unwrap();
+        node
+    }
+
+    pub fn start(&self) -> Running {
+        let config = Config {
+            pods_dir: self.dir.path().join("pods"),
+            checkpoint_dir: self.dir.path().join("state"),
+            poll_interval: Duration::from_millis(2),
+            rotation_grace: Duration::from_millis(20),
+            retry_interval: Duration::from_millis(10),
+            ..Config::default()
+        };
+        let sink = Arc::clone(&self.sink) as Arc<dyn Sink>;
+        let parsers = pod_logs::parser_factory(&self.metrics);
+        let tailer = Tailer::new(config, sink, Arc::clone(&self.metrics), parsers).unwrap();
+        let (stop, stopping) = watch::channel(false);
+        Running { stop, task: tokio::spawn(tailer.run(stopping)) }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join("pods/shop_web_0a1b/app").join(file)
+    }
+
+    pub fn append(&self, file: &str, text: &str) {
+        let mut file = OpenOptions::new().create(true).append(true).open(self.path(file)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    pub fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    /// As the kubelet does: into `.tmp`, then renamed, then the plain file goes.
+    pub fn gzip(&self, file: &str) {
+        let tmp = self.path(&format!("{file}.tmp"));
+        let mut gzip = GzEncoder::new(fs::File::create(&tmp).unwrap(), Compression::fast());
+        gzip.write_all(&fs::read(self.path(file)).unwrap()).unwrap();
+        gzip.finish().unwrap();
+        fs::rename(tmp, self.path(&format!("{file}.gz"))).unwrap();
+        self.remove(file);
+    }
+
+    pub fn truncate(&self, file: &str) {
+        OpenOptions::new().write(true).open(self.path(file)).unwrap().set_len(0).unwrap();
+    }
+
+    pub fn remove(&self, file: &str) {
+        fs::remove_file(self.path(file)).unwrap();
+    }
+
+    /// The next deliveries are lost.
+    pub fn refuse_deliveries(&self, count: usize) {
+        self.sink.refusals.store(count, Ordering::SeqCst);
+    }
+
+    pub fn texts(&self) -> Vec<String> {
+        self.sink.texts.lock().unwrap().clone()
+    }
+
+    pub fn resource(&self) -> Arc<Resource> {
+        Arc::clone(&self.sink.resource.lock().unwrap())
+    }
+
+    pub fn largest_batch(&self) -> usize {
+        self.sink.largest_batch.load(Ordering::SeqCst)
+    }
+
+    pub fn lines_read(&self) -> u64 {
+        self.metrics.tail.lines_read.get()
+    }
+}
+
+impl Running {
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        tokio::time::timeout(DEADLINE, self.task).await.expect("it stops in time").unwrap();
+    }
+
+    /// Ends it without its knowing: no checkpoint is written.
+    pub async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
+
+impl Sink for Memory {
+    fn send(&self, delivery: Delivery) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let refused = |left: usize| left.checked_sub(1);
+            if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refused).is_ok() {
+                return delivery.ack.lost();
+            }
+            let Batch::Logs(batches) = delivery.batch else { panic!("a tailer sends logs") };
+            for batch in batches {
+                self.largest_batch.fetch_max(batch.records.len(), Ordering::SeqCst);
+                let texts = batch.records.into_iter().map(|record| match record.body {
+                    Body::Text(text) => text.as_str().to_owned(),
+                    Body::Value(value) => panic!("a tailed line is text: {value:?}"),
+                });
+                self.texts.lock().unwrap().extend(texts);
+                *self.resource.lock().unwrap() = batch.resource;
+            }
+            delivery.ack.delivered();
+        })
+    }
+
+    fn try_send(&self, _: Delivery) -> Result<(), Full> {
+        panic!("a tailer waits until there is room")
+    }
+}

@@ -1,0 +1,130 @@
+//! The lines that the sdk writes are understood by the agent: ids, level and service, and nothing forged.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde::Deserialize;
+use spanline_agent::parse::ContainerParser;
+use spanline_agent::record::{Body, LogRecord};
+
+const CASES: &str = include_str!("../../tests/fixtures/log-lines/cases.json");
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    level: String,
+    service_name: String,
+    span: Option<Span>,
+    lines: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    trace_id: String,
+    span_id: String,
+    sampled: bool,
+}
+
+fn parse(lines: &[Bytes]) -> Vec<LogRecord> {
+    let mut parser = ContainerParser::new(Path::new("/var/log/pods/ns_pod_uid/app/0.log"));
+    let mut records = Vec::new();
+    for line in lines {
+        parser.line(line, 1, &mut records);
+    }
+    parser.flush(1, &mut records);
+    records
+}
+
+#[test]
+fn every_format_of_every_case_is_understood() {
+    for case in serde_json::from_str::<Vec<Case>>(CASES).unwrap() {
+        for (format, line) in &case.lines {
+            let place = format!("{}, {format}", case.name);
+            let entry = format!("2026-11-23T17:28:00.123456789Z stderr F {line}");
+            let records = parse(&[entry.into()]);
+            let [record] = records.as_slice() else { panic!("{place}: {records:?}") };
+            let Body::Text(text) = &record.body else { panic!("{place}: {:?}", record.body) };
+            assert_eq!(text.as_str(), line, "{place}");
+            assert_eq!(record.time_unix_nano, 1_795_454_880_123_456_789, "{place}");
+            assert_eq!(record.get("log.iostream"), Some("stderr"), "{place}");
+
+            let trace_id = record.trace_id.map(|id| id.to_string());
+            let span_id = record.span_id.map(|id| id.to_string());
+            let span = case.span.as_ref();
+            assert_eq!(trace_id.as_deref(), span.map(|span| &*span.trace_id), "{place}");
+            assert_eq!(span_id.as_deref(), span.map(|span| &*span.span_id), "{place}");
+            if matches!(&**format, "python" | "json") {
+                let sampled = span.is_some_and(|span| span.sampled);
+                assert_eq!(record.flags, u32::from(sampled), "{place}");
+            }
+            let service_name = (format == "python").then_some(&*case.service_name);
+            assert_eq!(record.get("service.name"), service_name, "{place}");
+            let number = match &*case.level {
+                "ERROR" => 17,
+                "WARN" => 13,
+                "INFO" => 9,
+                // Python has no level below DEBUG.
+                "TRACE" if format != "python" => 1,
+                _ => 5,
+            };
+            assert_eq!(record.severity_number, number, "{place}");
+        }
+    }
+}
+
+#[test]
+fn carriage_returns_and_invalid_text_stay_readable() {
+    let time = "2026-11-23T17:28:00Z";
+    let crlf = Bytes::from(format!("{time} stdout F hello\r"));
+    let invalid = Bytes::from([format!("{time} stdout F caf").as_bytes(), b"\xe9"].concat());
+    let texts: Vec<_> = parse(&[crlf, invalid]).into_iter().map(|record| record.body).collect();
+    let expected = ["hello", "caf\u{fffd}"].map(|text| Body::Text(text.to_owned().into()));
+    assert_eq!(texts, expected);
+}
+
+fn any_line() -> impl Strategy<Value = Vec<u8>> {
+    let entry = (any::<bool>(), any::<bool>(), prop::collection::vec(any::<u8>(), 0..40));
+    let entry = entry.prop_map(|(stdout, partial, text)| {
+        let (stream, tag) =
+            (if stdout { "stdout" } else { "stderr" }, if partial { "P" } else { "F" });
+        [format!("2026-11-23T17:28:00.1Z {stream} {tag} ").as_bytes(), &text].concat()
+    });
+    let pieces = prop::sample::select(vec![
+        "trace_id=",
+        "span_id=",
+        "[",
+        "]",
+        "{\"",
+        "\":",
+        "\"",
+        "\\",
+        "resource.service.name=",
+        " ",
+        "level=",
+        "0af7651916cd43dd8448eb211c80319c",
+        "{\"log\":\"",
+        "}",
+        "stdout F ",
+        "2026-11-23T",
+    ]);
+    let mixed =
+        prop::collection::vec(pieces, 0..12).prop_map(|pieces| pieces.concat().into_bytes());
+    prop_oneof![prop::collection::vec(any::<u8>(), 0..80), entry, mixed]
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_parser_panic_or_lose_a_whole_line(
+        lines in prop::collection::vec(any_line(), 0..20)
+    ) {
+        let lines: Vec<Bytes> = lines.into_iter().map(Bytes::from).collect();
+        let partial = |line: &&Bytes| {
+            line.starts_with(b"2026-11-23T17:28:00.1Z std") && line.get(29..31) == Some(b" P")
+        };
+        let whole = lines.len() - lines.iter().filter(partial).count();
+        let records = parse(&lines);
+        prop_assert!((whole..=lines.len()).contains(&records.len()), "{} of {whole}", records.len());
+    }
+}

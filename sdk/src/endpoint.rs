@@ -1,0 +1,241 @@
+//! Where spans go: from the builder's calls and the environment to one address. Pure.
+//!
+//! builder > `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` > `OTEL_EXPORTER_OTLP_ENDPOINT` > `NODE_IP` >
+//! `OTEL_NODE_IP` > `HOST_IP` > `localhost`. An IP stands for the agent of the node: in Kubernetes it
+//! comes from the downward API (`status.hostIP`).
+
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use http::Uri;
+
+use crate::config::Reader;
+use crate::error::Fault;
+
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const NODE_IPS: [&str; 3] = ["NODE_IP", "OTEL_NODE_IP", "HOST_IP"];
+
+const HTTP_PORT: u16 = 4318;
+const GRPC_PORT: u16 = 4317;
+const TRACES_PATH: &str = "/v1/traces";
+
+/// The protocol in which spans are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OtlpProtocol {
+    /// OTLP over HTTP, as protobuf (`http/protobuf`).
+    #[default]
+    HttpProtobuf,
+    /// OTLP over gRPC (`grpc`).
+    Grpc,
+}
+
+impl FromStr for OtlpProtocol {
+    type Err = &'static str;
+
+    /// Reads the specification's names.
+    ///
+    /// # Errors
+    /// Any other text, `http/json` among them; the error says what is accepted.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "http/protobuf" => Ok(Self::HttpProtobuf),
+            "grpc" => Ok(Self::Grpc),
+            _ => Err("http/protobuf, grpc"),
+        }
+    }
+}
+
+/// Where spans go, and which setting said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// For HTTP with the path to post to; for gRPC without one.
+    pub(crate) uri: Uri,
+    /// The setting that decided.
+    pub(crate) because_of: &'static str,
+}
+
+/// Finds the endpoint for `protocol`. Every fault is noted with the reader; the next source in the order
+/// then decides.
+pub(crate) fn resolve(
+    protocol: OtlpProtocol,
+    from_builder: Option<&str>,
+    reader: &mut Reader<'_>,
+) -> Endpoint {
+    // The specification takes the signal's own endpoint as it is, and appends the signal's path to the
+    // general one; a builder's endpoint is meant as the general one is.
+    let given = [
+        ("Builder::otlp_endpoint", from_builder.map(str::to_owned), TRACES_PATH),
+        (TRACES_ENDPOINT, reader.text(TRACES_ENDPOINT), ""),
+        (ENDPOINT, reader.text(ENDPOINT), TRACES_PATH),
+    ];
+    for (setting, value, path) in given {
+        let Some(value) = value else { continue };
+        match of_url(&value, protocol, path) {
+            Ok(uri) => return Endpoint { uri, because_of: setting },
+            Err(accepted) => reader.fault(Fault::new(setting, value, accepted)),
+        }
+    }
+    for setting in NODE_IPS {
+        let Some(value) = reader.text(setting) else { continue };
+        match of_node(&value, protocol) {
+            Ok(uri) => return Endpoint { uri, because_of: setting },
+            Err(accepted) => reader.fault(Fault::new(setting, value, accepted)),
+        }
+    }
+    Endpoint { uri: on_host("localhost", protocol), because_of: "the default" }
+}
+
+fn of_url(value: &str, protocol: OtlpProtocol, path: &str) -> Result<Uri, String> {
+    const ACCEPTED: &str = "a URL such as http://127.0.0.1:4318";
+    if let Some(hint) = unexpanded(value) {
+        return Err(hint);
+    }
+    let with_scheme = match protocol {
+        // Some write a gRPC endpoint as host:port.
+        OtlpProtocol::Grpc if !value.contains("://") => format!("http://{value}"),
+        _ => value.to_owned(),
+    };
+    let uri: Uri = with_scheme.parse().map_err(|_| ACCEPTED)?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => return Err("a URL with http://: this version sends without TLS".into()),
+        _ => return Err(ACCEPTED.into()),
+    }
+    let authority = uri.authority().ok_or(ACCEPTED)?.as_str();
+    let path = match protocol {
+        OtlpProtocol::Grpc => String::new(),
+        OtlpProtocol::HttpProtobuf => format!("{}{path}", uri.path().trim_end_matches('/')),
+    };
+    format!("http://{authority}{path}").parse().map_err(|_| ACCEPTED.into())
+}
+
+fn of_node(value: &str, protocol: OtlpProtocol) -> Result<Uri, String> {
+    if let Some(hint) = unexpanded(value) {
+        return Err(hint);
+    }
+    let bare = value.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => Ok(on_host(&ip.to_string(), protocol)),
+        Ok(IpAddr::V6(ip)) => Ok(on_host(&format!("[{ip}]"), protocol)),
+        // A host's name serves as well.
+        Err(_) => format!("http://{bare}:{}", port(protocol))
+            .parse::<Uri>()
+            .ok()
+            .filter(|uri| uri.host() == Some(bare))
+            .map(|_| on_host(bare, protocol))
+            .ok_or_else(|| "the IP address of the node, without scheme and port".into()),
+    }
+}
+
+/// Kubernetes leaves `$(NODE_IP)` as it is when no variable of that name stands above it.
+fn unexpanded(value: &str) -> Option<String> {
+    let start = value.find("$(")?;
+    let end = value[start..].find(')').map_or(value.len(), |length| start + length + 1);
+    let reference = &value[start..end];
+    Some(format!(
+        "a value in which {reference} is expanded: Kubernetes expands only variables that are declared \
+         before this one in the container's env"
+    ))
+}
+
+fn on_host(host: &str, protocol: OtlpProtocol) -> Uri {
+    let path = match protocol {
+        OtlpProtocol::HttpProtobuf => TRACES_PATH,
+        OtlpProtocol::Grpc => "",
+    };
+    // The host was checked; should it be none all the same, spans are refused there and counted.
+    format!("http://{host}:{}{path}", port(protocol)).parse().unwrap_or_default()
+}
+
+fn port(protocol: OtlpProtocol) -> u16 {
+    match protocol {
+        OtlpProtocol::HttpProtobuf => HTTP_PORT,
+        OtlpProtocol::Grpc => GRPC_PORT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn resolved(
+        protocol: OtlpProtocol,
+        builder: Option<&str>,
+        vars: &[(&'static str, &'static str)],
+    ) -> (String, Vec<Fault>) {
+        let vars: HashMap<_, _> = vars.iter().copied().collect();
+        let mut reader = Reader::new(&vars);
+        let endpoint = resolve(protocol, builder, &mut reader);
+        (endpoint.uri.to_string(), reader.into_faults())
+    }
+
+    #[test]
+    fn the_first_of_the_order_decides() {
+        use OtlpProtocol::{Grpc, HttpProtobuf as Http};
+        let all = [
+            (TRACES_ENDPOINT, "http://traces:1/in"),
+            (ENDPOINT, "http://all:2"),
+            ("NODE_IP", "10.0.0.3"),
+            ("OTEL_NODE_IP", "10.0.0.4"),
+            ("HOST_IP", "10.0.0.5"),
+        ];
+        let cases = [
+            (Http, Some("http://b:9"), 0, "http://b:9/v1/traces"),
+            (Http, None, 0, "http://traces:1/in"),
+            (Http, None, 1, "http://all:2/v1/traces"),
+            (Grpc, None, 1, "http://all:2/"),
+            (Http, None, 2, "http://10.0.0.3:4318/v1/traces"),
+            (Grpc, None, 2, "http://10.0.0.3:4317/"),
+            (Http, None, 3, "http://10.0.0.4:4318/v1/traces"),
+            (Grpc, None, 4, "http://10.0.0.5:4317/"),
+            (Http, None, 5, "http://localhost:4318/v1/traces"),
+            (Grpc, None, 5, "http://localhost:4317/"),
+        ];
+        for (protocol, builder, from, expected) in cases {
+            let (uri, faults) = resolved(protocol, builder, &all[from..]);
+            assert_eq!(
+                (uri.as_str(), faults.as_slice()),
+                (expected, &[][..]),
+                "{protocol:?} {from}"
+            );
+        }
+    }
+
+    #[test]
+    fn spellings_of_an_address() {
+        use OtlpProtocol::{Grpc, HttpProtobuf as Http};
+        let cases = [
+            (Http, "NODE_IP", "fd00::1", "http://[fd00::1]:4318/v1/traces"),
+            (Grpc, "NODE_IP", "[fd00::1]", "http://[fd00::1]:4317/"),
+            (Http, "HOST_IP", "node-7.example", "http://node-7.example:4318/v1/traces"),
+            (Http, ENDPOINT, "http://agent:4318/", "http://agent:4318/v1/traces"),
+            (Http, ENDPOINT, "http://agent:80/otlp", "http://agent:80/otlp/v1/traces"),
+            (Grpc, ENDPOINT, "agent:4317", "http://agent:4317/"),
+        ];
+        for (protocol, setting, value, expected) in cases {
+            let (uri, faults) = resolved(protocol, None, &[(setting, value)]);
+            assert_eq!((uri.as_str(), faults.as_slice()), (expected, &[][..]), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_and_the_next_source_decides() {
+        let vars = [(ENDPOINT, "http://$(NODE_IP):4318"), ("NODE_IP", "10.0.0.3")];
+        let (uri, faults) = resolved(OtlpProtocol::HttpProtobuf, None, &vars);
+        assert_eq!(uri, "http://10.0.0.3:4318/v1/traces");
+        assert_eq!(faults.len(), 1);
+        let told = faults[0].to_string();
+        assert!(told.contains(ENDPOINT) && told.contains("$(NODE_IP) is expanded"), "{told}");
+
+        for (setting, value) in
+            [("NODE_IP", "$(HOST)"), ("NODE_IP", "http://10.0.0.3"), (ENDPOINT, "ftp://agent")]
+        {
+            let (uri, faults) = resolved(OtlpProtocol::HttpProtobuf, None, &[(setting, value)]);
+            assert_eq!(uri, "http://localhost:4318/v1/traces", "{value}");
+            assert_eq!(faults.len(), 1, "{value}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! HTTP: one span for each request that a service answers, and for each that it sends.
+//!
+//! [`server`] is a tower layer for axum's router, or for any service of [`http::Request`]s:
+//!
+//! ```
+//! let app: axum::Router = axum::Router::new()
+//!     .route("/", axum::routing::get(|| async { "Hello World!" }))
+//!     .layer(spanline::http::server().exclude("/healthz"));
+//! ```
+//!
+//! [`client`] is the same for the other direction. With the feature `reqwest`, `SendTraced` gives
+//! `send_traced()` to reqwest's request builder.
+//!
+//! Names and attributes are those of OpenTelemetry's stable semantic conventions for HTTP. Both
+//! sides speak W3C Trace Context; a `traceparent` that breaks its rules is as good as none.
+
+mod body;
+mod client;
+mod exchange;
+mod semconv;
+#[cfg(feature = "reqwest")]
+mod send_traced;
+mod server;
+mod traceparent;
+
+pub use body::ResponseBody;
+pub use client::{ClientFuture, ClientLayer, ClientService, client};
+#[cfg(feature = "reqwest")]
+pub use send_traced::SendTraced;
+pub use server::{ServerFuture, ServerLayer, ServerService, server};

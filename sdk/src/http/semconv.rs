@@ -1,0 +1,211 @@
+//! OpenTelemetry's stable semantic conventions for HTTP, as far as the two layers use them.
+//!
+//! What a stranger sends is cut to [`MAX_VALUE_BYTES`], and the values of a query, where secrets
+//! travel, are never recorded.
+
+use http::{Uri, Version};
+
+use super::exchange::Exchange;
+
+pub(super) const CLIENT_ADDRESS: &str = "client.address";
+pub(super) const ERROR_TYPE: &str = "error.type";
+pub(super) const HTTP_REQUEST_METHOD: &str = "http.request.method";
+pub(super) const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+pub(super) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+pub(super) const HTTP_ROUTE: &str = "http.route";
+pub(super) const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+pub(super) const SERVER_ADDRESS: &str = "server.address";
+pub(super) const SERVER_PORT: &str = "server.port";
+pub(super) const URL_FULL: &str = "url.full";
+pub(super) const URL_PATH: &str = "url.path";
+pub(super) const URL_QUERY: &str = "url.query";
+pub(super) const URL_SCHEME: &str = "url.scheme";
+pub(super) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
+
+/// Whoever waited for the answer went away before it was complete.
+pub(super) const ERROR_CANCELLED: &str = "cancelled";
+pub(super) const ERROR_PANIC: &str = "panic";
+/// The stream of a response's body broke.
+pub(super) const ERROR_BODY: &str = "body";
+/// The conventions' word for an error that has no better name.
+pub(super) const ERROR_OTHER: &str = "_OTHER";
+
+/// What a value may weigh that comes from the other side of the socket.
+pub(super) const MAX_VALUE_BYTES: usize = 1024;
+
+/// A method somebody made up needs no more than this to be recognised.
+const MAX_METHOD_BYTES: usize = 32;
+
+/// A request's method, as the conventions have it: there are nine, and all others are one.
+pub(super) struct Method {
+    /// What a span's name begins with.
+    pub(super) name: &'static str,
+    value: &'static str,
+    original: Option<String>,
+}
+
+pub(super) fn method(method: &http::Method) -> Method {
+    const KNOWN: [&str; 9] =
+        ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
+    match KNOWN.into_iter().find(|known| *known == method.as_str()) {
+        Some(known) => Method { name: known, value: known, original: None },
+        None => Method {
+            name: "HTTP",
+            value: "_OTHER",
+            original: Some(cut(method.as_str(), MAX_METHOD_BYTES).to_owned()),
+        },
+    }
+}
+
+impl Method {
+    pub(super) fn describe(&self, exchange: &Exchange) {
+        exchange.set(HTTP_REQUEST_METHOD, self.value);
+        if let Some(original) = &self.original {
+            exchange.set(HTTP_REQUEST_METHOD_ORIGINAL, original.clone());
+        }
+    }
+}
+
+pub(super) fn protocol_version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_09 => Some("0.9"),
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
+}
+
+/// The scheme of a request that was received. HTTP/1 does not carry it; `X-Forwarded-Proto` is
+/// anyone's word, and not taken.
+pub(super) fn scheme(uri: &Uri) -> &'static str {
+    if uri.scheme() == Some(&http::uri::Scheme::HTTPS) { "https" } else { "http" }
+}
+
+/// Keeps a query's keys and replaces each value: `page=2&token=x` becomes
+/// `page=REDACTED&token=REDACTED`.
+pub(super) fn redacted_query(query: &str) -> String {
+    let mut redacted = String::new();
+    for (index, pair) in query.split('&').enumerate() {
+        if redacted.len() > MAX_VALUE_BYTES {
+            break;
+        }
+        if index > 0 {
+            redacted.push('&');
+        }
+        match pair.split_once('=') {
+            Some((key, _)) => {
+                redacted.push_str(cut(key, MAX_VALUE_BYTES));
+                redacted.push_str("=REDACTED");
+            }
+            None => redacted.push_str(cut(pair, MAX_VALUE_BYTES)),
+        }
+    }
+    bounded(&redacted)
+}
+
+/// Where a request is sent to, without what must not be recorded of it.
+pub(super) struct Target<'a> {
+    pub(super) scheme: &'a str,
+    /// As the URL writes it: an IPv6 address in brackets.
+    pub(super) host: &'a str,
+    pub(super) port: Option<u16>,
+    pub(super) has_userinfo: bool,
+    pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+}
+
+impl Target<'_> {
+    pub(super) fn describe(&self, exchange: &Exchange) {
+        exchange.set(URL_FULL, self.full());
+        exchange.set(SERVER_ADDRESS, bounded(unbracketed(self.host)));
+        let default_port = match self.scheme {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => None,
+        };
+        if let Some(port) = self.port.or(default_port) {
+            exchange.set(SERVER_PORT, i64::from(port));
+        }
+    }
+
+    fn full(&self) -> String {
+        let userinfo = if self.has_userinfo { "REDACTED:REDACTED@" } else { "" };
+        let mut full = format!("{}://{userinfo}{}", self.scheme, self.host);
+        if let Some(port) = self.port {
+            full.push_str(&format!(":{port}"));
+        }
+        full.push_str(cut(self.path, MAX_VALUE_BYTES));
+        if let Some(query) = self.query {
+            full.push('?');
+            full.push_str(&redacted_query(query));
+        }
+        bounded(&full)
+    }
+}
+
+pub(super) fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// A copy of at most [`MAX_VALUE_BYTES`].
+pub(super) fn bounded(value: &str) -> String {
+    cut(value, MAX_VALUE_BYTES).to_owned()
+}
+
+fn cut(value: &str, max_bytes: usize) -> &str {
+    if value.len() <= max_bytes {
+        return value;
+    }
+    let end = (0..=max_bytes).rev().find(|&index| value.is_char_boundary(index));
+    &value[..end.unwrap_or_default()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_keeps_its_keys_and_loses_its_values() {
+        for (query, expected) in [
+            ("", ""),
+            ("a=1", "a=REDACTED"),
+            ("a=1&b=2=3", "a=REDACTED&b=REDACTED"),
+            ("a=&debug&c=x", "a=REDACTED&debug&c=REDACTED"),
+            ("=secret", "=REDACTED"),
+            ("&&a=1", "&&a=REDACTED"),
+        ] {
+            assert_eq!(redacted_query(query), expected, "of {query:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        assert_eq!(bounded(&"ä".repeat(4000)).len(), MAX_VALUE_BYTES);
+        assert_eq!(bounded(&format!("x{}", "ä".repeat(4000))).len(), MAX_VALUE_BYTES - 1);
+        assert_eq!(redacted_query(&"k=v&".repeat(100_000)).len(), MAX_VALUE_BYTES);
+    }
+
+    #[test]
+    fn a_full_url_shows_no_user_and_no_value() {
+        let target = Target {
+            scheme: "https",
+            host: "[::1]",
+            port: Some(8443),
+            has_userinfo: true,
+            path: "/cart",
+            query: Some("token=x"),
+        };
+        assert_eq!(target.full(), "https://REDACTED:REDACTED@[::1]:8443/cart?token=REDACTED");
+    }
+
+    #[test]
+    fn a_method_that_is_not_known_is_other() {
+        let made_up = http::Method::from_bytes("BREW".repeat(100).as_bytes()).unwrap();
+        let made_up = method(&made_up);
+        assert_eq!((made_up.name, made_up.value), ("HTTP", "_OTHER"));
+        assert_eq!(made_up.original.unwrap().len(), MAX_METHOD_BYTES);
+        assert_eq!(method(&http::Method::GET).name, "GET");
+    }
+}

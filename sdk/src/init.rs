@@ -1,0 +1,340 @@
+//! Starts telemetry: the one place that sets global state, and the one that takes it down.
+
+mod filter;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use opentelemetry::global;
+use opentelemetry::propagation::TextMapCompositePropagator;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use opentelemetry_sdk::trace::Sampler;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+
+use crate::config::{Config, Environment, Overrides, Reader, Vars};
+use crate::endpoint::OtlpProtocol;
+use crate::error::{Fault, InitError};
+use crate::log::{self, LineLedger, Lines, LogFormat, LogOutput, LogSettings};
+use crate::metrics::Registry;
+use crate::resource::{self, Speaker};
+use crate::trace::{self, SpanLedger, Spans};
+
+/// The part of the shutdown's time that is kept for the last log lines.
+const LINES_RESERVE: Duration = Duration::from_millis(250);
+
+/// What was started, for those who end the process without the `Telemetry` at hand.
+static STARTED: OnceLock<Arc<Started>> = OnceLock::new();
+
+/// Starts telemetry for the service `name` with the settings of the environment.
+///
+/// It never fails: a setting that cannot be used is told in a log line of level WARN, and its default is
+/// used. [`Builder::try_init`] returns the faults instead.
+///
+/// Keep what it returns until the end of `main`: its drop flushes.
+///
+/// ```
+/// let _telemetry = spanline::init("checkout");
+/// tracing::info!(sku = 12, "added item");
+/// ```
+pub fn init(name: &str) -> Telemetry {
+    builder(name).init()
+}
+
+/// Settings in code, which win over those of the environment.
+///
+/// ```
+/// use spanline::{LogFormat, LogOutput};
+/// let _telemetry = spanline::builder("checkout")
+///     .log_format(LogFormat::Json)
+///     .log_output(LogOutput::Stderr)
+///     .init();
+/// ```
+pub fn builder(name: &str) -> Builder {
+    Builder { name: name.to_owned(), overrides: Overrides::default() }
+}
+
+/// Made by [`builder`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing starts before `init` or `try_init`"]
+pub struct Builder {
+    name: String,
+    overrides: Overrides,
+}
+
+/// Telemetry that runs. Its drop does what [`shutdown`](Self::shutdown) does.
+#[must_use = "telemetry ends when this is dropped: keep it until the end of `main`"]
+#[derive(Debug)]
+pub struct Telemetry {
+    started: Arc<Started>,
+}
+
+/// The account of everything that was to leave the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// Log lines.
+    pub lines: LineLedger,
+    /// Spans.
+    pub spans: SpanLedger,
+    /// Panics that were seen, and written as a line each.
+    pub panics: u64,
+}
+
+struct Started {
+    lines: Lines,
+    spans: Spans,
+    registry: Registry,
+    shutdown_timeout: Duration,
+    /// Locked while a shutdown runs, so that a second one waits for the first.
+    is_down: Mutex<bool>,
+}
+
+impl Builder {
+    /// How log lines are written; `SPANLINE_LOG_FORMAT` otherwise, and [`LogFormat::Text`] by default.
+    pub fn log_format(mut self, format: LogFormat) -> Self {
+        self.overrides.log_format = Some(format);
+        self
+    }
+
+    /// Where log lines go; `SPANLINE_LOG_OUTPUT` otherwise, and [`LogOutput::Stdout`] by default.
+    pub fn log_output(mut self, output: LogOutput) -> Self {
+        self.overrides.log_output = Some(output);
+        self
+    }
+
+    /// Which events become lines, in the syntax of `RUST_LOG`, which is read otherwise; `info` by default.
+    pub fn log_filter(mut self, directives: impl Into<String>) -> Self {
+        self.overrides.log_filter = Some(directives.into());
+        self
+    }
+
+    /// Which `tracing` spans become OpenTelemetry spans, in the same syntax; `SPANLINE_TRACE_FILTER`
+    /// otherwise, and `info` by default. Requests' spans are never filtered.
+    pub fn trace_filter(mut self, directives: impl Into<String>) -> Self {
+        self.overrides.trace_filter = Some(directives.into());
+        self
+    }
+
+    /// Where spans go, such as `http://127.0.0.1:4318`; the environment says it otherwise.
+    pub fn otlp_endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.overrides.otlp_endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// How spans are sent; `OTEL_EXPORTER_OTLP_PROTOCOL` otherwise, and HTTP by default.
+    pub fn otlp_protocol(mut self, protocol: OtlpProtocol) -> Self {
+        self.overrides.otlp_protocol = Some(protocol);
+        self
+    }
+
+    /// Which traces are recorded; `OTEL_TRACES_SAMPLER` otherwise, and all of them by default.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.overrides.sampler = Some(sampler);
+        self
+    }
+
+    /// Says more about who is speaking; `OTEL_RESOURCE_ATTRIBUTES` wins over it.
+    pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.overrides.resource_attributes.push((key.into(), value.into()));
+        self
+    }
+
+    /// How long the shutdown may take for everything together; 5 s by default.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.overrides.shutdown_timeout = Some(timeout);
+        self
+    }
+
+    /// Starts telemetry whatever is wrong with the settings; see [`init`].
+    pub fn init(self) -> Telemetry {
+        let (plan, mut complaints) = self.plan(&Environment);
+        let started = plan.start_somehow(&mut complaints);
+        for complaint in complaints {
+            tracing::warn!(target: "spanline", "{complaint}; going on with the default");
+        }
+        Telemetry { started }
+    }
+
+    /// Starts telemetry, or says everything that stands in the way; nothing is started then.
+    ///
+    /// # Errors
+    /// [`InitError::Settings`] with every setting that cannot be used; [`InitError::SubscriberIsSet`] when
+    /// the process has a `tracing` subscriber already; an output or a thread that cannot be had.
+    pub fn try_init(self) -> Result<Telemetry, InitError> {
+        let (plan, faults) = self.plan(&Environment);
+        if !faults.is_empty() {
+            return Err(InitError::Settings(faults));
+        }
+        if tracing::dispatcher::has_been_set() {
+            return Err(InitError::SubscriberIsSet);
+        }
+        Ok(Telemetry { started: plan.start()? })
+    }
+
+    fn plan(&self, vars: &dyn Vars) -> (Plan, Vec<Fault>) {
+        let mut reader = Reader::new(vars);
+        let config = Config::read(&self.overrides, &mut reader);
+        let attributes = &self.overrides.resource_attributes;
+        let speaker = resource::speaker(&self.name, attributes, &mut reader);
+        let mut faults = reader.into_faults();
+        faults.extend(filter::faults(&config));
+        (Plan { config, speaker }, faults)
+    }
+}
+
+/// What is to be started.
+struct Plan {
+    config: Config,
+    speaker: Speaker,
+}
+
+impl Plan {
+    fn start(self) -> Result<Arc<Started>, InitError> {
+        let (layer, lines) = log::start(self.log_settings()).map_err(InitError::Output)?;
+        let resource = self.speaker.resource.clone();
+        let spans = trace::start(&self.config, resource).map_err(InitError::Exporter)?;
+        if !install(&self.config, layer, &lines, &spans) {
+            return Err(InitError::SubscriberIsSet);
+        }
+        Ok(self.remember(lines, spans))
+    }
+
+    /// Goes without whatever cannot be had, and says so.
+    fn start_somehow(self, complaints: &mut Vec<Fault>) -> Arc<Started> {
+        let mut settings = self.log_settings();
+        let mut told = |setting, seen: String, error: std::io::Error| {
+            complaints.push(Fault::new(setting, seen, format!("what can be opened ({error})")));
+        };
+        let (layer, lines) = log::start(settings.clone())
+            .or_else(|error| {
+                told("SPANLINE_LOG_OUTPUT", settings.output.to_string(), error);
+                settings.output = LogOutput::default();
+                log::start(settings.clone())
+            })
+            .unwrap_or_else(|error| {
+                told("the writer of log lines", "a thread".to_owned(), error);
+                log::without_writer(&settings)
+            });
+        let resource = self.speaker.resource.clone();
+        let spans = trace::start(&self.config, resource.clone()).unwrap_or_else(|error| {
+            told("the exporter of spans", "a thread".to_owned(), error);
+            trace::without_exporter(&self.config, resource)
+        });
+        if !install(&self.config, layer, &lines, &spans) {
+            let accepted = "one init, before any other tracing subscriber is set";
+            complaints.push(Fault::new("init", "a second subscriber", accepted));
+        }
+        self.remember(lines, spans)
+    }
+
+    fn log_settings(&self) -> LogSettings {
+        LogSettings {
+            format: self.config.log_format,
+            output: self.config.log_output.clone(),
+            ..LogSettings::new(self.speaker.service_name.as_str())
+        }
+    }
+
+    fn remember(self, lines: Lines, spans: Spans) -> Arc<Started> {
+        let started = Arc::new(Started {
+            lines,
+            spans,
+            registry: Registry::default(),
+            shutdown_timeout: self.config.shutdown_timeout,
+            is_down: Mutex::new(false),
+        });
+        // A second start in one process is not the one that `serve` ends; its own drop ends it.
+        drop(STARTED.set(Arc::clone(&started)));
+        started
+    }
+}
+
+/// Sets everything global; `false` if the process has a `tracing` subscriber already, which then stays.
+fn install(config: &Config, lines_layer: log::LineLayer, lines: &Lines, spans: &Spans) -> bool {
+    global::set_tracer_provider(spans.provider().clone());
+    global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator::new()),
+        Box::new(BaggagePropagator::new()),
+    ]));
+    let open_telemetry = tracing_opentelemetry::layer()
+        .with_tracer(spans.provider().tracer("spanline"))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_level(false)
+        .with_target(false);
+    // Lines first: when a span closes, the other layer takes its ids away.
+    let subscriber = tracing_subscriber::registry()
+        .with(lines_layer.with_filter(filter::lines(config)))
+        .with(open_telemetry.with_filter(filter::spans(config)));
+    if tracing::subscriber::set_global_default(subscriber).is_err() {
+        return false;
+    }
+    // Fails only if another logger is set, which then keeps the events of the `log` crate.
+    drop(tracing_log::LogTracer::init());
+    log::install_panic_hook(lines);
+    true
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// The registry of the service's own metrics.
+    pub fn registry(&self) -> &Registry {
+        &self.started.registry
+    }
+
+    /// The account of all lines and spans, exact at every moment.
+    pub fn ledger(&self) -> Ledger {
+        let Started { lines, spans, .. } = &*self.started;
+        Ledger { lines: lines.ledger(), spans: spans.ledger(), panics: lines.panics() }
+    }
+
+    /// Delivers what waits and ends telemetry, within one deadline for all of it (5 s unless
+    /// [`Builder::shutdown_timeout`] says otherwise). What is left then is dropped and counted.
+    ///
+    /// It may be called more than once, from any thread, inside a runtime or without one. It blocks its
+    /// thread, and nothing else: the exporter and the writer have threads of their own.
+    pub fn shutdown(&self) {
+        self.started.shutdown(Instant::now() + self.started.shutdown_timeout);
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// Ends what `init` has started in this process, by a deadline; nothing to do if nothing was.
+pub(crate) fn shutdown_started(deadline: Instant) {
+    if let Some(started) = STARTED.get() {
+        started.shutdown(deadline);
+    }
+}
+
+/// How long the shutdown may take, if something was started.
+pub(crate) fn shutdown_timeout() -> Option<Duration> {
+    STARTED.get().map(|started| started.shutdown_timeout)
+}
+
+impl Started {
+    fn shutdown(&self, deadline: Instant) {
+        let mut is_down = self.is_down.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_down {
+            return;
+        }
+        let spans_deadline = deadline.checked_sub(LINES_RESERVE).unwrap_or(deadline);
+        self.spans.shutdown(spans_deadline);
+        self.lines.shutdown(deadline);
+        *is_down = true;
+    }
+}
+
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Started").field("lines", &self.lines).finish_non_exhaustive()
+    }
+}

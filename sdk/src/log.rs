@@ -1,0 +1,157 @@
+//! An event becomes a line.
+//!
+//! `layer` takes the event and finds its ids; `render` makes the line (`fields`, then a `format`,
+//! with `escape`, `time` and `digits` below it) in memory of its own thread; `ring` queues it within
+//! bounds; `writer` hands it to an `output`. Nothing up to the ring waits for anything but a copy.
+
+mod digits;
+mod escape;
+mod fields;
+mod format;
+mod layer;
+mod ledger;
+mod output;
+mod panic;
+mod render;
+mod ring;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod time;
+mod writer;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use tracing::Level;
+
+use fields::Fields;
+use output::Output;
+use render::{Origin, Renderer};
+use ring::{Priority, Ring};
+
+pub(crate) use layer::LineLayer;
+pub use ledger::{LineDrops, LineLedger};
+pub(crate) use panic::install_panic_hook;
+pub(crate) use settings::LogSettings;
+pub use settings::{LogFormat, LogOutput, ParseLogFormatError};
+
+/// Opens the output and starts the writer.
+///
+/// # Errors
+///
+/// The output cannot be opened, or the system has no thread for us.
+pub(crate) fn start(settings: LogSettings) -> io::Result<(LineLayer, Lines)> {
+    let output = output::open(&settings.output)?;
+    start_with_output(&settings, output)
+}
+
+/// For want of a thread: every line is counted as dropped.
+pub(crate) fn without_writer(settings: &LogSettings) -> (LineLayer, Lines) {
+    let lines = lines(settings);
+    lines.shared.ring.writer_is_gone();
+    (LineLayer::new(lines.clone()), lines)
+}
+
+fn start_with_output(
+    settings: &LogSettings,
+    output: Box<dyn Output>,
+) -> io::Result<(LineLayer, Lines)> {
+    let lines = lines(settings);
+    let notices = Arc::clone(&lines.shared.renderer);
+    let notice_line = Box::new(move |drops| notice_line(&notices, drops));
+    // The thread is not joined: it may be stuck in a write for as long as the process lives.
+    drop(writer::spawn(Arc::clone(&lines.shared.ring), output, notice_line)?);
+    Ok((LineLayer::new(lines.clone()), lines))
+}
+
+fn lines(settings: &LogSettings) -> Lines {
+    let renderer = Arc::new(Renderer::new(settings));
+    let ring = Arc::new(Ring::new(
+        settings.queue_bytes,
+        settings.reserved_bytes,
+        renderer.max_bytes_with_newline(),
+    ));
+    Lines { shared: Arc::new(Shared { renderer, ring, panics: AtomicU64::new(0) }) }
+}
+
+/// The queue of lines and its writer.
+#[derive(Clone)]
+pub(crate) struct Lines {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    renderer: Arc<Renderer>,
+    ring: Arc<Ring>,
+    panics: AtomicU64,
+}
+
+impl Lines {
+    /// Waits until every line emitted so far is written or dropped; `false` if the deadline passed.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        self.shared.ring.flush(deadline)
+    }
+
+    /// Ends the writer once it has written what waits; lines that come later are counted as dropped.
+    /// If the deadline passes first the answer is `false`, and what still waits is dropped: a writer
+    /// that is stuck in the system is left behind. May be called again.
+    pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
+        self.shared.ring.close(deadline)
+    }
+
+    /// The account of all lines. The writer's own line about drops is not in it.
+    pub(crate) fn ledger(&self) -> LineLedger {
+        self.shared.ring.ledger()
+    }
+
+    /// How many panics were seen.
+    pub(crate) fn panics(&self) -> u64 {
+        self.shared.panics.load(Ordering::Relaxed)
+    }
+
+    fn count_panic(&self) {
+        self.shared.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn emit<'a>(
+        &self,
+        is_from_log_crate: bool,
+        priority: Priority,
+        fill: impl FnOnce(&mut Fields) -> Origin<'a>,
+    ) {
+        let ring = &self.shared.ring;
+        let take = |line: &str| ring.push(line, priority);
+        if !self.shared.renderer.line(is_from_log_crate, fill, take) {
+            ring.count_recursion();
+        }
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lines").field("ledger", &self.ledger()).finish_non_exhaustive()
+    }
+}
+
+/// The line about lines that nobody saw.
+fn notice_line(renderer: &Renderer, drops: LineDrops) -> String {
+    let mut notice = String::new();
+    let fill = |fields: &mut Fields| {
+        let lost = drops.total();
+        let lines = if lost == 1 { "line" } else { "lines" };
+        // The fields say why, and with that what to look at: who reads too slowly, or which disk is full.
+        fields.set_message(format_args!("dropped {lost} log {lines}"));
+        for (reason, count) in drops.by_reason() {
+            if count > 0 {
+                fields.add_u64(reason, count);
+            }
+        }
+        Origin { level: Level::WARN, target: "spanline", file: None, line: None, ids: None }
+    };
+    renderer.line(false, fill, |line| notice.push_str(line));
+    notice
+}

@@ -1,0 +1,29 @@
+//! `ts=… level=info target=checkout::cart trace_id=T span_id=S msg="added item" sku=12`
+
+use super::{Format, LineEvent, lower_case, push_ids, push_pairs};
+use crate::log::escape::{self, Guard};
+
+const OWN_KEYS: [&str; 6] = ["ts", "level", "target", "trace_id", "span_id", "msg"];
+
+/// `key=value` pairs.
+pub(super) struct LogfmtFormat;
+
+impl Format for LogfmtFormat {
+    fn write(&self, event: &LineEvent<'_>, out: &mut String) {
+        out.push_str("ts=");
+        event.time.push_micros(out);
+        out.push_str(" level=");
+        out.push_str(lower_case(event.level));
+        out.push_str(" target=");
+        // The target stands before the ids.
+        escape::push_value(out, event.target, Guard::On);
+        if let Some(ids) = event.ids {
+            out.push(' ');
+            push_ids(out, ids);
+        }
+        let guard = Guard::unless(event.ids.is_some());
+        out.push_str(" msg=");
+        escape::push_value(out, event.fields.message(), guard);
+        push_pairs(out, event.fields, &OWN_KEYS, guard);
+    }
+}

@@ -1,0 +1,62 @@
+//! `[INFO] [trace_id=T span_id=S] added item {"context":…,"level":…,"message":…,"timestamp":…,"ms":"+12ms",…}`
+
+use tracing::Level;
+
+use super::{Format, LineEvent, push_ids, push_member, push_members};
+use crate::log::digits;
+use crate::log::escape::{self, Guard};
+
+/// The ids are not members of the record, but a reader may look for them there.
+const OWN_KEYS: [&str; 7] =
+    ["context", "level", "message", "timestamp", "ms", "trace_id", "span_id"];
+
+/// The line of a NestJS service with nest-winston: the message, then the record as JSON.
+pub(super) struct WinstonFormat;
+
+impl Format for WinstonFormat {
+    fn write(&self, event: &LineEvent<'_>, out: &mut String) {
+        let (level, level_upper) = names(event.level);
+        out.push('[');
+        out.push_str(level_upper);
+        out.push_str("] ");
+        if let Some(ids) = event.ids {
+            out.push('[');
+            push_ids(out, ids);
+            out.push_str("] ");
+        }
+        let message = event.fields.message();
+        if !message.kept.is_empty() {
+            escape::push_prose(out, message, Guard::unless(event.ids.is_some()));
+            out.push(' ');
+        }
+        out.push('{');
+        push_member(out, "context", event.target);
+        out.push_str(",\"level\":\"");
+        out.push_str(level);
+        out.push_str("\",");
+        push_member(out, "message", message);
+        out.push_str(",\"timestamp\":\"");
+        event.time.push_millis(out);
+        out.push_str("\",\"ms\":\"+");
+        // 584 million years fit.
+        digits::push_u64(out, event.since_last_line.as_millis() as u64);
+        out.push_str("ms\"");
+        push_members(out, event.fields, &OWN_KEYS);
+        out.push('}');
+    }
+
+    fn wants_since_last_line(&self) -> bool {
+        true
+    }
+}
+
+/// npm's level, as the record and as the bracket spell it.
+const fn names(level: Level) -> (&'static str, &'static str) {
+    match level {
+        Level::ERROR => ("error", "ERROR"),
+        Level::WARN => ("warn", "WARN"),
+        Level::INFO => ("info", "INFO"),
+        Level::DEBUG => ("debug", "DEBUG"),
+        Level::TRACE => ("silly", "SILLY"),
+    }
+}

@@ -1,0 +1,90 @@
+//! The `tracing` layer that makes a line of every event, with the ids of its span.
+
+use std::sync::OnceLock;
+
+use tracing::dispatcher::WeakDispatch;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
+use tracing_log::NormalizeEvent as _;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::Lines;
+use super::render::Origin;
+use super::ring::Priority;
+use crate::context::{self, SpanIds};
+
+/// Makes a line of every event.
+///
+/// Add it to the subscriber *before* the OpenTelemetry layer: when a span closes, that layer takes
+/// the span's ids away.
+#[derive(Debug)]
+pub(crate) struct LineLayer {
+    lines: Lines,
+    /// The subscriber that this layer is part of; it knows the ids of spans that are not entered.
+    dispatch: OnceLock<WeakDispatch>,
+}
+
+impl LineLayer {
+    pub(super) fn new(lines: Lines) -> Self {
+        Self { lines, dispatch: OnceLock::new() }
+    }
+
+    fn ids<S>(&self, event: &Event<'_>, target: &str, spans: &Context<'_, S>) -> Option<SpanIds>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        // OpenTelemetry's own events come from inside its locks: to ask for ids there is a deadlock
+        // or a panic.
+        if target.starts_with("opentelemetry") {
+            None
+        } else if event.is_contextual() {
+            context::active()
+        } else {
+            self.ids_of_span(event.parent()?, spans)
+        }
+    }
+
+    fn ids_of_span<S>(&self, id: &span::Id, spans: &Context<'_, S>) -> Option<SpanIds>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        // A span that the OpenTelemetry layer's filter hides has no ids; what surrounds it may have.
+        spans.span_scope(id)?.find_map(|span| {
+            let context = tracing_opentelemetry::get_otel_context(&span.id(), &dispatch)?;
+            SpanIds::of_context(&context)
+        })
+    }
+}
+
+impl<S> Layer<S> for LineLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        let _ = self.dispatch.set(dispatch.downgrade());
+    }
+
+    fn on_event(&self, event: &Event<'_>, spans: Context<'_, S>) {
+        // An event of the `log` crate carries its real metadata in its fields.
+        let normalized = event.normalized_metadata();
+        let is_from_log_crate = normalized.is_some();
+        let metadata: &Metadata<'_> = normalized.as_ref().unwrap_or_else(|| event.metadata());
+        let origin = Origin {
+            level: *metadata.level(),
+            target: metadata.target(),
+            file: metadata.file(),
+            line: metadata.line(),
+            ids: self.ids(event, metadata.target(), &spans),
+        };
+        self.lines.emit(is_from_log_crate, priority(origin.level), |fields| {
+            event.record(fields);
+            origin
+        });
+    }
+}
+
+fn priority(level: Level) -> Priority {
+    if level <= Level::WARN { Priority::High } else { Priority::Normal }
+}

@@ -1,0 +1,267 @@
+//! From the pieces of an event to its line: scratch memory, time, and the cap on a line's length.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tracing::Level;
+
+use super::fields::{Fields, Place, Text};
+use super::format::{self, Format, LineEvent};
+use super::settings::LogSettings;
+use super::time::{Instant, SecondCache};
+use crate::context::SpanIds;
+
+/// No cap below this: what is never left out must have room, even if every byte of it is escaped.
+const MIN_LINE_BYTES: usize = 4_096;
+
+/// Where the structure alone is too long, target and file are cut to this.
+const FALLBACK_TARGET_BYTES: usize = 128;
+
+/// A service name beyond this is cut; it is on every `python` line.
+const MAX_SERVICE_NAME_BYTES: usize = 256;
+
+/// So many lines may be in the making inside each other on one thread: a value's `Debug` that logs a
+/// value whose `Debug` logs.
+const MAX_NESTED_LINES: u32 = 4;
+
+/// A line buffer that one huge value has made larger than this is not kept.
+const KEPT_LINE_BYTES: usize = 64 * 1024;
+
+/// Where and what an event is, besides its fields.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) level: Level,
+    pub(crate) target: &'a str,
+    pub(crate) file: Option<&'a str>,
+    pub(crate) line: Option<u32>,
+    pub(crate) ids: Option<SpanIds>,
+}
+
+/// Turns events into lines.
+pub(crate) struct Renderer {
+    format: Box<dyn Format>,
+    zone: TimeZone,
+    service_name: Arc<str>,
+    /// Without the newline.
+    max_line_bytes: usize,
+    last_line_unix_ms: AtomicI64,
+    /// Tells this renderer's seconds from another's in a thread's cache.
+    cache_key: u64,
+}
+
+impl Renderer {
+    pub(crate) fn new(settings: &LogSettings) -> Self {
+        static NEXT_CACHE_KEY: AtomicU64 = AtomicU64::new(1);
+        let format = format::by_name(settings.format);
+        let zone =
+            if format.wants_local_time() { settings.time_zone.clone() } else { TimeZone::UTC };
+        let service_name = Text::whole(&settings.service_name).cut_to(MAX_SERVICE_NAME_BYTES);
+        Self {
+            format,
+            zone,
+            service_name: service_name.kept.into(),
+            max_line_bytes: settings.max_line_bytes.max(MIN_LINE_BYTES) - 1,
+            last_line_unix_ms: AtomicI64::new(0),
+            cache_key: NEXT_CACHE_KEY.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// The longest line, newline included.
+    pub(crate) fn max_bytes_with_newline(&self) -> usize {
+        self.max_line_bytes + 1
+    }
+
+    /// Makes one line, newline included, and hands it to `take`. `fill` collects the fields; it may
+    /// run code of the program's, which may log. `false` if lines are nested too deep.
+    pub(crate) fn line<'a>(
+        &self,
+        is_from_log_crate: bool,
+        fill: impl FnOnce(&mut Fields) -> Origin<'a>,
+        take: impl FnOnce(&str),
+    ) -> bool {
+        let now = Instant::now();
+        let Some(_nested) = Nested::enter() else { return false };
+        let mut parts = Parts::take();
+        let Parts { fields, line, second } = &mut *parts;
+        fields.reset(self.max_line_bytes, is_from_log_crate);
+        let origin = fill(fields);
+        self.write(now, &origin, fields, second, line);
+        take(line);
+        parts.give_back();
+        true
+    }
+
+    fn write(
+        &self,
+        now: Instant,
+        origin: &Origin<'_>,
+        fields: &mut Fields,
+        second: &mut SecondCache,
+        line: &mut String,
+    ) {
+        let file = origin.file.map(|path| path.rsplit(['/', '\\']).next().unwrap_or(path));
+        let mut draft = Draft {
+            renderer: self,
+            origin,
+            target: Text::whole(origin.target),
+            file: file.map(Text::whole),
+            time: second.write_out(now, self.cache_key, &self.zone),
+            since_last_line: self.since_last_line(now),
+            fields,
+            line,
+        };
+        if draft.write() > self.max_line_bytes {
+            draft.cut();
+        }
+        line.push('\n');
+    }
+
+    fn since_last_line(&self, now: Instant) -> Duration {
+        if !self.format.wants_since_last_line() {
+            return Duration::ZERO;
+        }
+        let now = now.unix_milliseconds();
+        let last = self.last_line_unix_ms.swap(now, Ordering::Relaxed);
+        // The first line has none before it; and clocks do go back.
+        let since = if last == 0 { 0 } else { now.saturating_sub(last) };
+        Duration::from_millis(u64::try_from(since).unwrap_or(0))
+    }
+}
+
+/// A line that may still be too long.
+struct Draft<'a> {
+    renderer: &'a Renderer,
+    origin: &'a Origin<'a>,
+    target: Text<'a>,
+    file: Option<Text<'a>>,
+    time: super::time::WrittenTime<'a>,
+    since_last_line: Duration,
+    fields: &'a mut Fields,
+    line: &'a mut String,
+}
+
+impl Draft<'_> {
+    /// Writes the line anew; tells its length.
+    fn write(&mut self) -> usize {
+        self.line.clear();
+        let event = LineEvent {
+            time: self.time,
+            level: self.origin.level,
+            target: self.target,
+            file: self.file,
+            line: self.origin.line,
+            ids: self.origin.ids,
+            service_name: &self.renderer.service_name,
+            since_last_line: self.since_last_line,
+            fields: self.fields,
+        };
+        self.renderer.format.write(&event, self.line);
+        self.line.len()
+    }
+
+    fn write_keeping(&mut self, place: Place, bytes: usize) -> usize {
+        self.fields.keep(place, bytes);
+        self.write()
+    }
+
+    /// Shortens the longest value; if that is not enough, the next; at last what names the event.
+    fn cut(&mut self) {
+        let max = self.renderer.max_line_bytes;
+        // Cutting less than this would cost more for saying so than it saves.
+        const WORTH_CUTTING_BYTES: usize = 64;
+        while let Some((place, bytes)) = self.fields.longest() {
+            if bytes < WORTH_CUTTING_BYTES {
+                break;
+            }
+            let shortest = self.write_keeping(place, 0);
+            if shortest <= max {
+                return self.keep_what_fits(place, shortest, bytes);
+            }
+        }
+        self.target = self.target.cut_to(FALLBACK_TARGET_BYTES);
+        self.file = self.file.map(|file| file.cut_to(FALLBACK_TARGET_BYTES));
+        while self.write() > max && self.fields.pop() {}
+    }
+
+    /// Finds how much of a value fits, when nothing of it does and all of it does not.
+    ///
+    /// How long a value gets depends on what must be escaped in it, so it is tried. Each try guesses
+    /// from the two lengths known by now; a few come close enough.
+    fn keep_what_fits(&mut self, place: Place, shortest: usize, all: usize) {
+        const TRIES: usize = 6;
+        const CLOSE_ENOUGH_BYTES: usize = 16;
+        let max = self.renderer.max_line_bytes;
+        let (mut fits, mut fits_length) = (0, shortest);
+        let (mut exceeds, mut exceeds_length) = (all, self.write_keeping(place, all));
+        for _ in 0..TRIES {
+            if max - fits_length <= CLOSE_ENOUGH_BYTES || exceeds - fits <= 1 {
+                break;
+            }
+            let grows = exceeds_length.saturating_sub(fits_length).max(1);
+            let guess = fits + (exceeds - fits) * (max - fits_length) / grows;
+            let guess = guess.clamp(fits + 1, exceeds - 1);
+            let length = self.write_keeping(place, guess);
+            if length <= max {
+                (fits, fits_length) = (guess, length);
+            } else {
+                (exceeds, exceeds_length) = (guess, length);
+            }
+        }
+        self.write_keeping(place, fits);
+    }
+}
+
+/// The memory in which a thread makes its lines. It is taken out while in use, so that a line made
+/// inside another finds nothing, and works with memory of its own.
+struct Parts {
+    fields: Fields,
+    line: String,
+    second: SecondCache,
+}
+
+thread_local! {
+    static SPARE_PARTS: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
+    /// Has no destructor, so it can be read while the thread is torn down.
+    static NESTED_LINES: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Parts {
+    fn take() -> Box<Self> {
+        // In a thread that is being torn down there are none to be had.
+        let spare = SPARE_PARTS.try_with(Cell::take).ok().flatten();
+        spare.unwrap_or_else(|| {
+            Box::new(Self {
+                fields: Fields::new(),
+                line: String::new(),
+                second: SecondCache::new(),
+            })
+        })
+    }
+
+    fn give_back(mut self: Box<Self>) {
+        self.line.shrink_to(KEPT_LINE_BYTES);
+        let _ = SPARE_PARTS.try_with(|spare| spare.set(Some(self)));
+    }
+}
+
+/// One more line in the making on this thread; counted back also when a value's `Debug` panics.
+struct Nested;
+
+impl Nested {
+    fn enter() -> Option<Self> {
+        let lines = NESTED_LINES.get();
+        (lines < MAX_NESTED_LINES).then(|| {
+            NESTED_LINES.set(lines + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        NESTED_LINES.set(NESTED_LINES.get().saturating_sub(1));
+    }
+}

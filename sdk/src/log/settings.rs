@@ -1,0 +1,186 @@
+//! What the log path is told: the format, the output, its bounds.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+/// Bytes of lines that may wait for the output.
+pub(crate) const DEFAULT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
+/// The part of the queue that only WARN and ERROR may use, so that the lines which explain a flood
+/// are not lost in it.
+pub(crate) const DEFAULT_RESERVED_BYTES: usize = 1024 * 1024;
+/// The longest line, newline included: with the prefix that a container runtime adds, it still is
+/// one record of 16 KiB.
+pub(crate) const DEFAULT_MAX_LINE_BYTES: usize = 16_000;
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// One line for people: time, level, ids, target, message, fields.
+    #[default]
+    Text,
+    /// The line of a NestJS service with nest-winston: message, then the record as JSON.
+    Winston,
+    /// The line of Python's `logging` with OpenTelemetry's `LoggingInstrumentor`.
+    Python,
+    /// One JSON object.
+    Json,
+    /// `key=value` pairs.
+    Logfmt,
+}
+
+impl LogFormat {
+    /// Every format, in the order of the documentation.
+    pub const ALL: [Self; 5] = [Self::Text, Self::Winston, Self::Python, Self::Json, Self::Logfmt];
+
+    /// The name that `SPANLINE_LOG_FORMAT` knows it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Winston => "winston",
+            Self::Python => "python",
+            Self::Json => "json",
+            Self::Logfmt => "logfmt",
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = ParseLogFormatError;
+
+    /// Reads a format's name; case does not matter.
+    ///
+    /// # Errors
+    ///
+    /// Any other text; the error lists the names.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
+        found.ok_or_else(|| ParseLogFormatError { seen: name.to_owned() })
+    }
+}
+
+/// A text that is not the name of a [`LogFormat`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseLogFormatError {
+    seen: String,
+}
+
+impl fmt::Display for ParseLogFormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a log format; use one of", self.seen)?;
+        for (position, format) in LogFormat::ALL.into_iter().enumerate() {
+            write!(f, "{}{format}", if position == 0 { " " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ParseLogFormatError {}
+
+/// Where log lines go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LogOutput {
+    /// The process's standard output.
+    #[default]
+    Stdout,
+    /// The process's standard error.
+    Stderr,
+    /// A file, appended to; at 10 MiB it is renamed to `<name>.1`, and five of those are kept.
+    File(PathBuf),
+}
+
+impl fmt::Display for LogOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::Stderr => f.write_str("stderr"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl FromStr for LogOutput {
+    type Err = Infallible;
+
+    /// Reads `stdout`, `stderr`, or a file's path; `./stdout` is a file of that name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "stdout" => Self::Stdout,
+            "stderr" => Self::Stderr,
+            path => Self::File(PathBuf::from(path)),
+        })
+    }
+}
+
+/// Everything that [`start`](super::start) needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    /// How a line is written.
+    pub(crate) format: LogFormat,
+    /// Where it goes.
+    pub(crate) output: LogOutput,
+    /// The service's name, which the `python` format prints.
+    pub(crate) service_name: Arc<str>,
+    /// The longest line, newline included.
+    pub(crate) max_line_bytes: usize,
+    /// How many bytes of lines may wait for the output.
+    pub(crate) queue_bytes: usize,
+    /// How many of these are kept for WARN and ERROR.
+    pub(crate) reserved_bytes: usize,
+    /// The zone of the `python` format's times; all others print UTC.
+    pub(crate) time_zone: TimeZone,
+}
+
+impl LogSettings {
+    /// The defaults: `text` to stdout.
+    pub(crate) fn new(service_name: impl Into<Arc<str>>) -> Self {
+        Self {
+            format: LogFormat::default(),
+            output: LogOutput::default(),
+            service_name: service_name.into(),
+            max_line_bytes: DEFAULT_MAX_LINE_BYTES,
+            queue_bytes: DEFAULT_QUEUE_BYTES,
+            reserved_bytes: DEFAULT_RESERVED_BYTES,
+            time_zone: TimeZone::system(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_is_read_back_from_its_name_in_any_case() {
+        for format in LogFormat::ALL {
+            assert_eq!(format.name().parse(), Ok(format));
+            assert_eq!(format.name().to_uppercase().parse(), Ok(format));
+        }
+    }
+
+    #[test]
+    fn an_unknown_format_is_answered_with_the_list_of_the_known() {
+        let error = "xml".parse::<LogFormat>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#""xml" is not a log format; use one of text, winston, python, json, logfmt"#
+        );
+    }
+
+    #[test]
+    fn an_output_is_a_stream_by_name_or_else_a_path() {
+        assert_eq!("stdout".parse(), Ok(LogOutput::Stdout));
+        assert_eq!("stderr".parse(), Ok(LogOutput::Stderr));
+        assert_eq!("./stdout".parse(), Ok(LogOutput::File("./stdout".into())));
+    }
+}

@@ -1,0 +1,82 @@
+//! A panic is a line.
+
+use std::panic;
+
+use tracing::info_span;
+
+use super::alone::alone;
+use super::*;
+
+fn scene_with_hook() -> Scene {
+    let scene = Scene::new();
+    install_panic_hook(&scene.lines);
+    scene
+}
+
+fn panics_in_a_span(scene: &Scene) -> Option<SpanIds> {
+    tracing::dispatcher::with_default(&scene.dispatch, || {
+        let span = info_span!("request").entered();
+        let ids = ids_of_span(&span);
+        let handler = || panic!("cannot divide {} by zero\nreally", 7);
+        panic::catch_unwind(handler).unwrap_err();
+        ids
+    })
+}
+
+#[test]
+fn a_panic_is_one_line_with_ids_in_place_of_the_standard_text() {
+    let output =
+        alone("panics::a_panic_is_one_line_with_ids_in_place_of_the_standard_text", || {
+            let scene = scene_with_hook();
+            let expected = panics_in_a_span(&scene);
+            // The hook has flushed.
+            assert_eq!(scene.lines.ledger().written, 1);
+            let lines = scene.lines();
+            assert!(expected.is_some() && ids_of(&lines[0]) == expected, "{lines:?}");
+            assert_eq!(lines[0]["level"], "error");
+            assert_eq!(lines[0]["message"], "panicked: cannot divide 7 by zero\nreally");
+            let location = lines[0]["location"].as_str().unwrap();
+            assert!(location.contains("panics.rs:"), "{location}");
+            assert_eq!((lines.len(), scene.lines.panics()), (1, 1));
+        });
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_hook_that_the_program_had_set_still_runs() {
+    let output = alone("panics::a_hook_that_the_program_had_set_still_runs", || {
+        panic::set_hook(Box::new(|_| eprintln!("the program's own hook")));
+        let scene = scene_with_hook();
+        panics_in_a_span(&scene);
+        assert_eq!(scene.lines().len(), 1);
+    });
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "the program's own hook\n");
+}
+
+#[test]
+fn a_panic_while_the_output_is_stuck_is_over_soon() {
+    alone("panics::a_panic_while_the_output_is_stuck_is_over_soon", || {
+        let (lines, _reader) = blocked(&settings(LogFormat::Text));
+        install_panic_hook(&lines);
+        panic::catch_unwind(|| panic!("nobody reads this")).unwrap_err();
+        assert_eq!((lines.ledger().emitted, lines.ledger().written), (1, 0));
+    });
+}
+
+#[test]
+fn a_panic_without_text_and_one_in_a_thread_are_lines_too() {
+    alone("panics::a_panic_without_text_and_one_in_a_thread_are_lines_too", || {
+        let scene = scene_with_hook();
+        panic::catch_unwind(|| panic::panic_any(7)).unwrap_err();
+        thread::Builder::new()
+            .name("worker".into())
+            .spawn(|| panic!("in a thread"))
+            .unwrap()
+            .join()
+            .unwrap_err();
+        let lines = scene.lines();
+        assert_eq!(lines[0]["message"], "panicked: a value that is not text");
+        assert_eq!(lines[1]["thread"], "worker");
+        assert_eq!(scene.lines.panics(), 2);
+    });
+}

@@ -1,0 +1,192 @@
+//! The exporter: a thread with a runtime of its own, which takes batches and sees them delivered.
+//!
+//! The host's runtime is never needed, so it works beside a blocked worker or with no runtime at all; and
+//! telemetry is suppressed on its thread, or it would trace itself.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use opentelemetry::Context;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use opentelemetry_sdk::Resource;
+use prost::Message as _;
+
+use super::queue::{Batch, Debt, Outcome, SpanQueue};
+use super::sender::{Answer, Sender};
+use crate::config::ExportConfig;
+use complaints::{Cause, Complaints};
+
+mod complaints;
+
+/// How the exporter names itself to the receiver.
+pub(super) const USER_AGENT: &str = concat!("spanline/", env!("CARGO_PKG_VERSION"));
+
+/// The first pause after a failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// While somebody waits (a flush, the shutdown), pauses are no longer than this.
+const LONGEST_URGENT_PAUSE: Duration = Duration::from_millis(250);
+/// A receiver that asks for more is asked again after this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+struct Exporter {
+    queue: Arc<SpanQueue>,
+    sender: Box<dyn Sender>,
+    resource: ResourceAttributesWithSchema,
+    batch_spans: usize,
+    delay: Duration,
+    timeout: Duration,
+    complaints: Complaints,
+}
+
+/// Starts the exporter's thread. It ends when the queue is closed and empty.
+///
+/// # Errors
+/// The system has no thread for it, or no runtime can be made.
+pub(super) fn spawn(
+    queue: Arc<SpanQueue>,
+    sender: Box<dyn Sender>,
+    config: &ExportConfig,
+    resource: &Resource,
+) -> io::Result<()> {
+    let exporter = Exporter {
+        queue,
+        sender,
+        resource: resource.into(),
+        batch_spans: config.batch_spans,
+        delay: config.delay,
+        timeout: config.timeout,
+        complaints: Complaints::new(&config.endpoint),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("spanline-export".to_owned()).spawn(move || {
+        let _suppressed = Context::enter_telemetry_suppressed_scope();
+        // Told also if the exporter itself panics: nobody then waits for it in vain.
+        let _gone = Gone(Arc::clone(&exporter.queue));
+        runtime.block_on(exporter.run());
+        // A sender that hangs is left behind.
+        runtime.shutdown_background();
+    })?;
+    Ok(())
+}
+
+struct Gone(Arc<SpanQueue>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.exporter_is_gone();
+    }
+}
+
+impl Exporter {
+    async fn run(mut self) {
+        while let Some(batch) = self.queue.next_batch(self.batch_spans, self.delay).await {
+            let debt = batch.debt();
+            let request = self.encode(batch);
+            let outcome = self.deliver(&request).await;
+            self.settle(debt, outcome);
+        }
+    }
+
+    fn encode(&self, batch: Batch) -> Bytes {
+        let resource_spans = group_spans_by_resource_and_scope(batch.spans, &self.resource);
+        ExportTraceServiceRequest { resource_spans }.encode_to_vec().into()
+    }
+
+    /// Sends a batch as often as it takes: until it is taken or refused, or the shutdown's deadline
+    /// has passed. What is away comes back, and meanwhile the queue is the bound.
+    async fn deliver(&mut self, request: &Bytes) -> Outcome {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let wait = match self.send(request.clone()).await {
+                Sent::Answered(Answer::Taken { rejected, message }) => {
+                    if rejected > 0 {
+                        self.complaints.about(Cause::Rejected, &message);
+                    }
+                    return Outcome::Delivered { rejected };
+                }
+                Sent::Answered(Answer::Refused { why }) => {
+                    self.complaints.about(Cause::Refused, &why);
+                    return Outcome::Refused;
+                }
+                Sent::Answered(Answer::Later { wait, why }) => {
+                    self.complaints.about(Cause::Away, &why);
+                    wait.map(|wait| wait.min(LONGEST_RETRY_AFTER))
+                }
+                Sent::Unanswered => {
+                    let why = format!("no answer within {:?}", self.timeout);
+                    self.complaints.about(Cause::Away, &why);
+                    None
+                }
+                Sent::Panicked => {
+                    self.complaints.about(Cause::Failed, "the sender panicked");
+                    return Outcome::Failed;
+                }
+            };
+            if self.queue.closed().is_some_and(|deadline| Instant::now() >= deadline) {
+                return Outcome::TooLate;
+            }
+            self.pause(wait.unwrap_or_else(|| jittered(pause))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One try, in a task of its own: its panic ends that task, and its hang is left behind.
+    async fn send(&self, request: Bytes) -> Sent {
+        let left = match self.queue.closed() {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()).min(self.timeout),
+            None => self.timeout,
+        };
+        let mut task = tokio::spawn(self.sender.send(request));
+        match tokio::time::timeout(left, &mut task).await {
+            Ok(Ok(answer)) => Sent::Answered(answer),
+            Ok(Err(_)) => Sent::Panicked,
+            Err(_) => {
+                task.abort();
+                Sent::Unanswered
+            }
+        }
+    }
+
+    /// Waits; less if somebody waits for the batch.
+    async fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut urgent_until = None;
+        loop {
+            if self.queue.is_urgent() && urgent_until.is_none() {
+                urgent_until = Some(Instant::now() + LONGEST_URGENT_PAUSE);
+            }
+            let until = urgent_until.map_or(until, |urgent| urgent.min(until));
+            let deadline = self.queue.closed().map_or(until, |deadline| deadline.min(until));
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero()
+                || tokio::time::timeout(left, self.queue.work.notified()).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    fn settle(&mut self, debt: Debt, outcome: Outcome) {
+        self.queue.settle(debt, outcome);
+        let dropped = self.queue.ledger().dropped.queue_full;
+        self.complaints.about_full_queue(dropped);
+    }
+}
+
+enum Sent {
+    Answered(Answer),
+    Unanswered,
+    Panicked,
+}
+
+/// Between half of a pause and all of it, so that services that lost their agent together do not all
+/// come back together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}

@@ -1,0 +1,195 @@
+//! OTLP over gRPC.
+//!
+//! The batch is encoded already, so the call is made with a codec that leaves it as it is.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use super::http::with_causes;
+use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender};
+use crate::config::ExportConfig;
+
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+/// An idle connection is asked for a sign of life this often, so that a receiver that went away without
+/// a word is noticed before the next batch.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+pub(super) struct Grpc {
+    endpoint: Endpoint,
+    /// Made on the exporter's own runtime, with the first batch.
+    channel: std::sync::OnceLock<Channel>,
+    metadata: MetadataMap,
+    gzip: bool,
+}
+
+impl Grpc {
+    pub(super) fn new(config: &ExportConfig) -> Self {
+        let endpoint = Endpoint::from(config.endpoint.uri.clone())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .tcp_nodelay(true);
+        let endpoint = match endpoint.clone().user_agent(super::super::exporter::USER_AGENT) {
+            Ok(named) => named,
+            Err(_) => endpoint,
+        };
+        let metadata = MetadataMap::from_headers(config.headers.iter().cloned().collect());
+        Self { endpoint, channel: std::sync::OnceLock::new(), metadata, gzip: config.gzip }
+    }
+}
+
+impl Sender for Grpc {
+    fn send(&self, request: Bytes) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        let channel = self.channel.get_or_init(|| self.endpoint.connect_lazy()).clone();
+        let mut client =
+            tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+        if self.gzip {
+            client = client.send_compressed(CompressionEncoding::Gzip);
+        }
+        let mut request = Request::new(request);
+        *request.metadata_mut() = self.metadata.clone();
+        Box::pin(async move {
+            if let Err(error) = client.ready().await {
+                return Answer::Later { wait: None, why: with_causes(&error) };
+            }
+            let path = http::uri::PathAndQuery::from_static(EXPORT);
+            match client.unary(request, path, Bare).await {
+                Ok(response) => taken(response.into_inner()),
+                Err(status) => answer(&status),
+            }
+        })
+    }
+}
+
+fn taken(answer: Bytes) -> Answer {
+    // An answer that cannot be read rejects nothing.
+    let answer = ExportTraceServiceResponse::decode(answer).unwrap_or_default();
+    let partial = answer.partial_success.unwrap_or_default();
+    let rejected = u64::try_from(partial.rejected_spans).unwrap_or(0);
+    Answer::Taken { rejected, message: partial.error_message }
+}
+
+fn answer(status: &Status) -> Answer {
+    let wait = retry_delay(status.details());
+    let why = match std::error::Error::source(status) {
+        Some(cause) => format!("{:?}: {}", status.code(), with_causes(cause)),
+        None => format!("the receiver answered {:?}: {}", status.code(), status.message()),
+    };
+    let is_of_transport = std::error::Error::source(status).is_some();
+    match status.code() {
+        // Those that OTLP lists.
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => Answer::Later { wait, why },
+        // Exhausted for good, unless the receiver says when it is not.
+        Code::ResourceExhausted if wait.is_some() => Answer::Later { wait, why },
+        // The connection broke; the receiver has said nothing.
+        _ if is_of_transport => Answer::Later { wait, why },
+        _ => Answer::Refused { why },
+    }
+}
+
+/// `google.rpc.RetryInfo` in the details of a status.
+fn retry_delay(details: &[u8]) -> Option<Duration> {
+    let status = RpcStatus::decode(details).ok()?;
+    let info = status.details.iter().find(|any| any.type_url.ends_with("google.rpc.RetryInfo"))?;
+    let delay = RetryInfo::decode(info.value.as_slice()).ok()?.retry_delay?;
+    let nanos = u32::try_from(delay.nanos).ok()?;
+    Some(Duration::new(u64::try_from(delay.seconds).ok()?, nanos.min(999_999_999)))
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<ProtoDuration>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ProtoDuration {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+/// Messages as bytes, both ways.
+struct Bare;
+
+impl Codec for Bare {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Bare {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Bare {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exhausted_is_final_unless_a_delay_is_told() {
+        let bare = Status::resource_exhausted("quota");
+        assert!(matches!(answer(&bare), Answer::Refused { .. }));
+
+        let info = RetryInfo { retry_delay: Some(ProtoDuration { seconds: 2, nanos: 5 }) };
+        let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
+        let any = Any { type_url, value: info.encode_to_vec() };
+        let details = RpcStatus { details: vec![any] }.encode_to_vec();
+        let told = Status::with_details(Code::ResourceExhausted, "quota", details.into());
+        let wait = Some(Duration::new(2, 5));
+        assert!(matches!(answer(&told), Answer::Later { wait: told, .. } if told == wait));
+    }
+}

@@ -1,0 +1,144 @@
+//! OTLP over HTTP, as protobuf.
+
+use std::future::Future;
+use std::io::Write as _;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
+};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message as _;
+
+use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender};
+use crate::config::ExportConfig;
+
+/// A connection that is idle for longer is made anew.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+pub(super) struct Http {
+    client: Client<HttpConnector, Full<Bytes>>,
+    uri: Uri,
+    headers: HeaderMap,
+    gzip: bool,
+}
+
+impl Http {
+    pub(super) fn new(config: &ExportConfig) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(super::super::exporter::USER_AGENT));
+        if config.gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers.extend(config.headers.iter().cloned());
+        Self { client, uri: config.endpoint.uri.clone(), headers, gzip: config.gzip }
+    }
+}
+
+impl Sender for Http {
+    fn send(&self, request: Bytes) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        let body = if self.gzip { gzipped(&request) } else { request };
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        let response = self.client.request(request);
+        Box::pin(async move {
+            match response.await {
+                Ok(response) => answer(response).await,
+                Err(error) => Answer::Later { wait: None, why: with_causes(&error) },
+            }
+        })
+    }
+}
+
+async fn answer(response: Response<Incoming>) -> Answer {
+    let (parts, body) = response.into_parts();
+    let body = match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => Bytes::new(),
+    };
+    if parts.status.is_success() {
+        // An answer that cannot be read rejects nothing.
+        let answer = ExportTraceServiceResponse::decode(body).unwrap_or_default();
+        let partial = answer.partial_success.unwrap_or_default();
+        let rejected = u64::try_from(partial.rejected_spans).unwrap_or(0);
+        return Answer::Taken { rejected, message: partial.error_message };
+    }
+    let why = format!("the receiver answered {}", parts.status);
+    match parts.status {
+        // The four that OTLP lists.
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Answer::Later { wait: retry_after(&parts.headers), why },
+        _ => Answer::Refused { why },
+    }
+}
+
+/// Seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    date.duration_since(SystemTime::now()).ok()
+}
+
+fn gzipped(body: &[u8]) -> Bytes {
+    let packed = Vec::with_capacity(body.len() / 4);
+    let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(body);
+    encoder.finish().unwrap_or_default().into()
+}
+
+/// An error with what is behind it: "client error (Connect): tcp connect error: Connection refused".
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text.push_str(": ");
+            text.push_str(&inner);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(value: &str) -> Option<Duration> {
+        let value = HeaderValue::from_str(value).unwrap();
+        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]))
+    }
+
+    #[test]
+    fn a_wait_is_told_in_seconds_or_as_a_date() {
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), None, "what is past needs no wait");
+        assert!(wait("Tue, 06 Nov 2096 08:49:37 GMT") > Some(Duration::from_secs(1_000_000)));
+    }
+}

@@ -1,0 +1,182 @@
+//! The ledger is exact whatever the sender does.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_sdk::Resource;
+use prost::Message as _;
+
+use super::ledger::SpanLedger;
+use super::processor::Processor;
+use super::queue::SpanQueue;
+use super::sender::{Answer, Sender};
+use super::*;
+use crate::config::{ExportConfig, Overrides, Reader};
+
+const LONG: Duration = Duration::from_secs(10);
+
+/// Answers its calls by a function of their number, and counts the spans that it took.
+struct Scripted<F> {
+    calls: AtomicU64,
+    taken: Arc<Mutex<Vec<usize>>>,
+    script: Arc<F>,
+}
+
+enum Act {
+    Take,
+    TakeBut(u64),
+    Later,
+    Refuse,
+    Panic,
+    Hang,
+}
+
+impl<F: Fn(u64) -> Act + Send + Sync + 'static> Sender for Scripted<F> {
+    fn send(&self, request: Bytes) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        let (taken, script) = (Arc::clone(&self.taken), Arc::clone(&self.script));
+        Box::pin(async move {
+            let rejected = match script(call) {
+                Act::Take => 0,
+                Act::TakeBut(rejected) => rejected,
+                Act::Later => return Answer::Later { wait: None, why: "later".into() },
+                Act::Refuse => return Answer::Refused { why: "never".into() },
+                Act::Panic => panic!("a sender that panics"),
+                Act::Hang => std::future::pending().await,
+            };
+            let request = ExportTraceServiceRequest::decode(request).unwrap();
+            let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+            taken.lock().unwrap().push(scopes.map(|scope| scope.spans.len()).sum());
+            Answer::Taken { rejected, message: String::new() }
+        })
+    }
+}
+
+struct Setup {
+    spans: Spans,
+    taken: Arc<Mutex<Vec<usize>>>,
+}
+
+fn export_config() -> ExportConfig {
+    let vars = std::collections::HashMap::new();
+    let export = Config::read(&Overrides::default(), &mut Reader::new(&vars)).export.unwrap();
+    let millis = Duration::from_millis;
+    ExportConfig { batch_spans: 10, delay: millis(20), timeout: millis(200), ..export }
+}
+
+fn start_with(config: ExportConfig, script: impl Fn(u64) -> Act + Send + Sync + 'static) -> Setup {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let script = Arc::new(script);
+    let sender = Scripted { calls: AtomicU64::new(0), taken: Arc::clone(&taken), script };
+    let queue = Arc::new(SpanQueue::new(config.queue_spans, config.queue_bytes));
+    let resource = Resource::builder_empty().build();
+    exporter::spawn(Arc::clone(&queue), Box::new(sender), &config, &resource).unwrap();
+    let processor = Processor::new(Arc::clone(&queue), config.batch_spans);
+    let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
+    Setup { spans: Spans { provider, queue }, taken }
+}
+
+impl Setup {
+    fn end_spans(&self, count: usize) {
+        let tracer = self.spans.provider().tracer("test");
+        for _ in 0..count {
+            drop(tracer.start("work"));
+        }
+    }
+
+    fn shutdown(&self, timeout: Duration) -> SpanLedger {
+        self.spans.shutdown(Instant::now() + timeout);
+        let ledger = self.spans.ledger();
+        let accounted = ledger.exported + ledger.queued + ledger.dropped.total();
+        assert_eq!(ledger.ended, accounted, "{ledger:?}");
+        ledger
+    }
+}
+
+#[test]
+fn a_burst_is_delivered_whole_and_in_batches() {
+    let setup = start_with(ExportConfig { batch_spans: 512, ..export_config() }, |_| Act::Take);
+    setup.end_spans(10_000);
+    let ledger = setup.shutdown(LONG);
+    assert_eq!((ledger.exported, ledger.queued), (10_000, 0));
+    assert!(setup.taken.lock().unwrap().iter().all(|batch| *batch <= 512));
+}
+
+#[test]
+fn a_receiver_that_comes_back_gets_everything_once() {
+    let setup = start_with(export_config(), |call| if call < 5 { Act::Later } else { Act::Take });
+    setup.end_spans(100);
+    assert_eq!(setup.shutdown(LONG).exported, 100);
+    assert_eq!(setup.taken.lock().unwrap().iter().sum::<usize>(), 100);
+}
+
+#[test]
+fn a_panic_costs_the_batch_it_held_and_no_other() {
+    let script = |call| if call % 10 == 3 { Act::Panic } else { Act::Take };
+    let setup = start_with(export_config(), script);
+    setup.end_spans(200);
+    let ledger = setup.shutdown(LONG);
+    assert_eq!((ledger.exported, ledger.dropped.exporter_failed), (180, 20));
+}
+
+#[test]
+fn a_sender_that_hangs_is_left_behind_and_its_batch_sent_again() {
+    let setup = start_with(export_config(), |call| if call == 0 { Act::Hang } else { Act::Take });
+    setup.end_spans(50);
+    assert_eq!(setup.shutdown(LONG).exported, 50);
+}
+
+#[test]
+fn refused_and_rejected_spans_are_counted_as_such() {
+    let script = |call| match call {
+        0 => Act::Refuse,
+        1 => Act::TakeBut(3),
+        _ => Act::TakeBut(1_000_000),
+    };
+    let setup = start_with(export_config(), script);
+    setup.end_spans(30);
+    let ledger = setup.shutdown(LONG);
+    assert_eq!((ledger.exported, ledger.dropped.rejected), (7, 23));
+}
+
+#[test]
+fn a_full_queue_drops_the_newest_and_the_shutdown_keeps_its_deadline() {
+    let config = ExportConfig { queue_spans: 100, ..export_config() };
+    let setup = start_with(config, |_| Act::Later);
+    setup.end_spans(1_000);
+    let began = Instant::now();
+    let ledger = setup.shutdown(Duration::from_millis(500));
+    assert!(began.elapsed() < Duration::from_millis(1_000), "{:?}", began.elapsed());
+    assert_eq!(ledger.dropped.queue_full, 900);
+    setup.end_spans(5);
+    assert_eq!(setup.spans.ledger().ended, 1_000, "the provider is shut down");
+}
+
+#[test]
+fn large_spans_are_bounded_by_their_bytes() {
+    let config = ExportConfig { queue_bytes: 64 * 1024, ..export_config() };
+    let setup = start_with(config, |_| Act::Later);
+    let tracer = setup.spans.provider().tracer("test");
+    for _ in 0..10 {
+        let text = "x".repeat(10_000);
+        let attribute = opentelemetry::KeyValue::new("payload", text);
+        drop(tracer.span_builder("work").with_attributes([attribute]).start(&tracer));
+    }
+    let ledger = setup.shutdown(Duration::from_millis(100));
+    assert_eq!(ledger.dropped.queue_full, 4, "64 KiB have room for six of 10 kB: {ledger:?}");
+}
+
+#[test]
+fn a_flush_sends_at_once_what_would_wait() {
+    let config = ExportConfig { delay: Duration::from_secs(3_600), ..export_config() };
+    let setup = start_with(config, |_| Act::Take);
+    setup.end_spans(3);
+    setup.spans.provider().force_flush().unwrap();
+    assert_eq!(setup.spans.ledger().exported, 3);
+}

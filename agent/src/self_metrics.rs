@@ -1,7 +1,7 @@
 //! The agent's own counters: each is declared here, once, with its help text.
 //!
-//! Names follow Prometheus: base units, `_total` on counters. Labels are closed sets of
-//! `&'static str`, so no input can make a new series.
+//! Names follow Prometheus: base units, `_total` on counters. Labels are closed sets of words, and the
+//! names of the configured exporters, so no input can make a new series.
 
 use std::fmt;
 

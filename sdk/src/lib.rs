@@ -27,7 +27,8 @@
 //!
 //! # It never harms its host
 //!
-//! After [`init`] nothing blocks, panics or grows without bound, and nothing is lost silently: lines and
+//! After [`init`] nothing blocks, panics or grows without bound, and nothing is lost silently (a thread that
+//! panics waits up to 100 ms for its last line to be written, the one wait there is): lines and
 //! spans wait in bounded queues, threads of their own carry them away, and [`Telemetry::ledger`] accounts for
 //! each of them. [`serve`], [`Telemetry::shutdown`] and its drop deliver what waits within one deadline.
 //!
@@ -53,11 +54,18 @@
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that may wait (and at most 16 MiB of them) | 16384 (specification: 2048; bursts overflow it) |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | spans in a batch | 512 |
 //! | `OTEL_BSP_SCHEDULE_DELAY` | how long a span waits for others, in milliseconds | 1000 (specification: 5000; the agent is near) |
-//! | `OTEL_BSP_EXPORT_TIMEOUT` | the timeout above, if that is not set | |
+//! | `OTEL_BSP_EXPORT_TIMEOUT` | for one try, in milliseconds, if `OTEL_EXPORTER_OTLP_TIMEOUT` is not set | 3000 (specification: 30000; the same reason) |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the specification's six samplers | `parentbased_always_on` |
 //! | `OTEL_TRACES_EXPORTER` | `otlp`, `none` | `otlp` |
 //! | `OTEL_SDK_DISABLED` | `true`: no spans are exported; lines are printed all the same | `false` |
-//! | `OTEL_…_COUNT_LIMIT` | span limits: attributes, events, links | 128 |
+//! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_ATTRIBUTE_COUNT_LIMIT` | attributes of a span | 128 |
+//! | `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT` | events and links of a span | 128 |
+//! | `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | attributes of an event and of a link | 128 |
+//! | `POD_NAME`, `POD_UID`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `K8S_CLUSTER_NAME` | resource attributes `k8s.…`, as manifests fill them from the downward API | |
+//!
+//! Not honoured yet: metrics (`OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_PROMETHEUS_…`), TLS to the agent
+//! (`OTEL_EXPORTER_OTLP_CERTIFICATE` and the like; an `https://` endpoint is refused with a warning),
+//! `OTEL_PROPAGATORS`, the length limit of attribute values.
 //!
 //! # Features
 //!

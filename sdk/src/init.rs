@@ -339,6 +339,13 @@ impl Started {
         }
         let spans_deadline = deadline.checked_sub(LINES_RESERVE).unwrap_or(deadline);
         self.spans.shutdown(spans_deadline);
+        let dropped = self.spans.ledger().dropped.shutdown;
+        if dropped > 0 {
+            tracing::warn!(
+                target: "spanline", dropped,
+                "spans were dropped at the end: they could not be delivered before the shutdown's deadline"
+            );
+        }
         self.lines.shutdown(deadline);
         *is_down = true;
     }

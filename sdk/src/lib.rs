@@ -13,7 +13,7 @@
 //!         .route("/", get(|| async { tracing::info!("hello"); "Hello World!" }))
 //!         .layer(spanline::http::server());
 //!
-//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //!     spanline::serve(listener, app).await
 //! }
 //! ```

@@ -254,6 +254,18 @@ async fn a_query_that_contradicts_itself_matches_nothing() {
 }
 
 #[tokio::test]
+async fn a_slice_of_the_first_version_is_still_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let oldest = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/store/slice-v1.db");
+    fs::copy(oldest, folder.path().join("slice-0000000001.db")).unwrap();
+    let store = open(folder.path(), 8 * MIB);
+    let lines = store.lines(LineQuery::default()).await.unwrap();
+    assert_eq!(lines[0].body, "a line of the first version");
+    assert_eq!(lines[0].labels["container"], "api-node");
+    assert_eq!(lines[0].trace_id.unwrap().to_string(), "0af7651916cd43dd8448eb211c80319c");
+}
+
+#[tokio::test]
 async fn a_folder_belongs_to_one_store_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let _store = open(folder.path(), 8 * MIB);

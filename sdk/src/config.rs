@@ -55,6 +55,13 @@ pub(crate) struct ExportConfig {
     pub(crate) delay: Duration,
 }
 
+// Traces may have these for themselves.
+const PROTOCOL: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const COMPRESSION: [&str; 2] =
+    ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
+const TIMEOUT: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+
 /// Lines of level INFO and above, of everybody.
 const DEFAULT_LOG_FILTER: &str = "info";
 /// Spans of level INFO and above. The transports below the exporter and the services' clients make
@@ -113,11 +120,11 @@ fn read_export(overrides: &Overrides, reader: &mut Reader<'_>) -> Option<ExportC
     };
     let protocol = overrides
         .otlp_protocol
-        .or_else(|| reader.of_signal("PROTOCOL", "http/protobuf, grpc"))
+        .or_else(|| reader.parse_first(PROTOCOL, "http/protobuf, grpc"))
         .unwrap_or_default();
     let endpoint = endpoint::resolve(protocol, overrides.otlp_endpoint.as_deref(), reader);
-    let gzip = reader.of_signal("COMPRESSION", "gzip, none").is_some_and(|Gzip(gzip)| gzip);
-    let timeout = reader.of_signal("TIMEOUT", "milliseconds").map(|Millis(timeout)| timeout);
+    let gzip = reader.parse_first(COMPRESSION, "gzip, none").is_some_and(|Gzip(gzip)| gzip);
+    let timeout = reader.parse_first(TIMEOUT, "milliseconds").map(|Millis(timeout)| timeout);
     let headers = read_headers(reader);
     let queue_spans = reader.count("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(DEFAULT_QUEUE_SPANS);
     let batch_spans = reader.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(DEFAULT_BATCH_SPANS);
@@ -137,8 +144,7 @@ fn read_export(overrides: &Overrides, reader: &mut Reader<'_>) -> Option<ExportC
 }
 
 fn read_headers(reader: &mut Reader<'_>) -> Vec<(http::HeaderName, http::HeaderValue)> {
-    const SETTINGS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
-    for setting in SETTINGS {
+    for setting in HEADERS {
         let Some(text) = reader.text(setting) else { continue };
         let mut headers = Vec::new();
         for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
@@ -239,6 +245,28 @@ mod tests {
         let mut reader = Reader::new(&vars);
         let config = Config::read(&Overrides::default(), &mut reader);
         (config, reader.into_faults())
+    }
+
+    #[test]
+    fn every_setting_that_is_read_stands_in_the_table_of_the_docs() {
+        let docs = include_str!("lib.rs");
+        let sources =
+            [include_str!("config.rs"), include_str!("endpoint.rs"), include_str!("resource.rs")];
+        let is_name = |text: &&str| {
+            let known =
+                ["OTEL_", "SPANLINE_", "POD_", "NODE_", "HOST_", "CONTAINER_", "K8S_", "RUST_"];
+            known.iter().any(|prefix| text.starts_with(prefix))
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'0'..=b'9'))
+        };
+        let names: Vec<_> =
+            sources.iter().flat_map(|source| source.split('"')).filter(is_name).collect();
+        assert!(names.len() > 30, "{names:?}");
+        for name in names {
+            let of_traces = name.replace("OTLP_TRACES_", "OTLP_");
+            assert!(docs.contains(name) || docs.contains(&of_traces), "{name} is in no row");
+        }
     }
 
     #[test]

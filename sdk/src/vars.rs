@@ -69,16 +69,13 @@ impl<'a> Reader<'a> {
         parsed
     }
 
-    /// An OTLP setting that traces may have for themselves.
-    pub(crate) fn of_signal<T: FromStr>(&mut self, what: &str, accepted: &str) -> Option<T> {
-        let (traces, general) = match what {
-            "PROTOCOL" => ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
-            "COMPRESSION" => {
-                ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION")
-            }
-            _ => ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"),
-        };
-        self.parse(traces, accepted).or_else(|| self.parse(general, accepted))
+    /// The first of several settings that is set and can be used.
+    pub(crate) fn parse_first<T: FromStr>(
+        &mut self,
+        names: [&'static str; 2],
+        accepted: &str,
+    ) -> Option<T> {
+        names.into_iter().find_map(|name| self.parse(name, accepted))
     }
 
     pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {

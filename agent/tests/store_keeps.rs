@@ -228,6 +228,17 @@ async fn a_slice_that_cannot_be_read_is_set_aside_and_the_others_are_shown() {
 }
 
 #[tokio::test]
+async fn a_slice_that_cannot_be_opened_for_another_reason_than_damage_is_not_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    // SQLite cannot open a folder, which is no damage of a file.
+    let slice = folder.path().join("slice-0000000001.db");
+    fs::create_dir(&slice).unwrap();
+    let opened = Store::open(Config::new(folder.path()), Arc::new(SelfMetrics::new()));
+    assert!(matches!(opened, Err(StoreError::Slice { .. })), "{opened:?}");
+    assert!(slice.exists());
+}
+
+#[tokio::test]
 async fn a_slice_of_another_version_is_left_as_it_is_and_an_unfinished_one_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (foreign, unfinished) =

@@ -13,6 +13,25 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use crate::work::Operation;
 
+/// Ours in `format`, with its real writer; the lines go to /dev/null.
+fn spanline(format: spanline::LogFormat) -> Operation {
+    let output = spanline::LogOutput::File("/dev/null".into());
+    let builder = spanline::builder("peers").log_format(format).log_output(output);
+    // It runs until the process ends.
+    std::mem::forget(builder.log_filter("info").init());
+    inside_a_span()
+}
+
+/// Ours, `text`.
+pub fn spanline_text() -> Operation {
+    spanline(spanline::LogFormat::Text)
+}
+
+/// Ours, `json`.
+pub fn spanline_json() -> Operation {
+    spanline(spanline::LogFormat::Json)
+}
+
 /// The event that every subject writes.
 fn event() {
     tracing::info!(sku = 12, user = "ada", "added item");

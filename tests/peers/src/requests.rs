@@ -44,6 +44,14 @@ pub fn instrumentation_tower() -> Router {
     routes().layer(opentelemetry_instrumentation_tower::http::server::Layer::new())
 }
 
+/// Ours: the server layer, its span exported to nobody.
+pub fn spanline() -> Router {
+    let output = ::spanline::LogOutput::File("/dev/null".into());
+    let builder = ::spanline::builder("peers").log_output(output);
+    std::mem::forget(builder.otlp_endpoint("http://127.0.0.1:9").init());
+    routes().layer(::spanline::http::server())
+}
+
 /// One request and its answer, in this thread.
 pub fn in_process(app: Router) -> Operation {
     let runtime = match tokio::runtime::Builder::new_current_thread().build() {

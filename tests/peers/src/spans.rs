@@ -56,6 +56,24 @@ pub fn tracing_as_shipped() -> Operation {
     tracing_span()
 }
 
+/// Ours: a `tracing` span, exported to nobody, so that its queue fills and then drops.
+pub fn spanline_tracing() -> Operation {
+    std::mem::forget(start_spanline());
+    tracing_span()
+}
+
+/// Ours: an OpenTelemetry API span through the global provider and our queue.
+pub fn spanline_api() -> Operation {
+    std::mem::forget(start_spanline());
+    let tracer = opentelemetry::global::tracer("peers");
+    Box::new(move || api_span(&tracer).end())
+}
+
+fn start_spanline() -> spanline::Telemetry {
+    let output = spanline::LogOutput::File("/dev/null".into());
+    spanline::builder("peers").log_output(output).otlp_endpoint("http://127.0.0.1:9").init()
+}
+
 /// A `tracing` span with two fields, entered and closed.
 pub fn tracing_span() -> Operation {
     Box::new(|| drop(tracing::info_span!("work", sku = 12, user = "ada").entered()))

@@ -39,7 +39,7 @@ fn rows(work: &Work, costs: &[Cost]) {
         .collect();
     let (name, cost) = match ours {
         Some(&(name, cost)) => (format!("{name}: {}", describe(cost, baseline)), cost),
-        None => return,
+        None => return println!("| {} | nobody | {} | | no |", work.name, peers.join("<br>")),
     };
     for goal in &work.goals {
         let (text, met) = judge(*goal, cost, baseline);

@@ -60,6 +60,7 @@ pub fn all() -> Vec<Work> {
             name: "text line, ids and 2 fields, to a sink",
             baseline: "tracing-subscriber fmt (no ids)",
             subjects: vec![
+                subject("spanline text, real writer", lines::spanline_text),
                 subject("tracing-subscriber fmt (no ids)", lines::fmt),
                 subject("fmt + Context::current ids, RUST_LOG", lines::fmt_with_context_ids),
             ],
@@ -69,6 +70,7 @@ pub fn all() -> Vec<Work> {
             name: "text line, ids and 2 fields, RUST_LOG filter, to a sink",
             baseline: "tracing-subscriber fmt (no ids), RUST_LOG",
             subjects: vec![
+                subject("spanline text, real writer", lines::spanline_text),
                 subject("tracing-subscriber fmt (no ids), RUST_LOG", lines::fmt_filtered),
                 subject("fmt + Context::current ids, RUST_LOG", lines::fmt_with_context_ids),
             ],
@@ -78,6 +80,7 @@ pub fn all() -> Vec<Work> {
             name: "json line, ids and 2 fields, to a sink",
             baseline: "tracing-subscriber json (no ids)",
             subjects: vec![
+                subject("spanline json, real writer", lines::spanline_json),
                 subject("tracing-subscriber json (no ids)", lines::fmt_json),
                 subject("json-subscriber (no ids)", lines::json_subscriber),
             ],
@@ -86,13 +89,17 @@ pub fn all() -> Vec<Work> {
         Work {
             name: "OpenTelemetry API span, 2 fields",
             baseline: "bare OpenTelemetry API",
-            subjects: vec![subject("bare OpenTelemetry API", spans::api)],
+            subjects: vec![
+                subject("spanline API span, own queue", spans::spanline_api),
+                subject("bare OpenTelemetry API", spans::api),
+            ],
             goals: vec![Goal::InstructionRatio(2.0)],
         },
         Work {
             name: "tracing span, 2 fields",
             baseline: "OpenTelemetry API, made current",
             subjects: vec![
+                subject("spanline tracing span, own queue", spans::spanline_tracing),
                 subject("OpenTelemetry API, made current", spans::api_current),
                 subject("tracing-opentelemetry as shipped", spans::tracing_as_shipped),
             ],
@@ -102,6 +109,7 @@ pub fn all() -> Vec<Work> {
             name: "axum request with a server span",
             baseline: "bare axum",
             subjects: vec![
+                subject("spanline server layer", || requests::in_process(requests::spanline())),
                 subject("bare axum", || requests::in_process(requests::bare())),
                 subject("axum-tracing-opentelemetry", || {
                     requests::in_process(requests::axum_tracing_opentelemetry())
@@ -116,6 +124,7 @@ pub fn all() -> Vec<Work> {
             name: "axum request with a server span, under wrk: CPU of the server",
             baseline: "bare axum",
             subjects: vec![
+                server("spanline server layer", requests::spanline),
                 server("bare axum", requests::bare),
                 server("axum-tracing-opentelemetry", requests::axum_tracing_opentelemetry),
                 server("opentelemetry-instrumentation-tower", requests::instrumentation_tower),

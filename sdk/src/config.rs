@@ -22,6 +22,8 @@ pub(crate) struct Overrides {
     pub(crate) trace_filter: Option<String>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) otlp_protocol: Option<OtlpProtocol>,
+    pub(crate) copies_events: bool,
+    pub(crate) skips_unsampled: bool,
     pub(crate) sampler: Option<Sampler>,
     pub(crate) shutdown_timeout: Option<Duration>,
     pub(crate) resource_attributes: Vec<(String, String)>,
@@ -34,6 +36,10 @@ pub(crate) struct Config {
     pub(crate) log_output: LogOutput,
     pub(crate) log_filter: String,
     pub(crate) trace_filter: String,
+    /// Log events are copied into their spans.
+    pub(crate) copies_events: bool,
+    /// No `tracing` spans below one that is not sampled.
+    pub(crate) skips_unsampled: bool,
     pub(crate) sampler: Sampler,
     pub(crate) span_limits: SpanLimits,
     /// `None` when spans are not to be exported.
@@ -96,6 +102,8 @@ impl Config {
             log_output: log_output.unwrap_or_default(),
             log_filter: log_filter.unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned()),
             trace_filter: trace_filter.unwrap_or_else(|| DEFAULT_TRACE_FILTER.to_owned()),
+            copies_events: overrides.copies_events,
+            skips_unsampled: overrides.skips_unsampled,
             sampler: overrides.sampler.clone().unwrap_or_else(|| read_sampler(reader)),
             span_limits: read_span_limits(reader),
             export: read_export(overrides, reader),

@@ -58,6 +58,11 @@ pub(crate) fn active() -> Option<SpanIds> {
     }
 }
 
+/// Whether the span that is active on this thread is there, and not sampled.
+pub(crate) fn is_unsampled() -> bool {
+    active().is_some_and(|ids| !ids.sampled)
+}
+
 /// Whether this thread is finding out if its context is still there. It asks once, and the answer
 /// "no" is a panic, which is caught: it is nobody's business, the panic hook's least of all.
 pub(crate) fn is_probing() -> bool {

@@ -1,6 +1,6 @@
 //! Starts telemetry: the one place that sets global state, and the one that takes it down.
 
-mod filter;
+mod gate;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,8 +10,9 @@ use opentelemetry::global;
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
-use opentelemetry_sdk::trace::Sampler;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer};
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::{Config, Overrides};
 use crate::endpoint::OtlpProtocol;
@@ -21,6 +22,7 @@ use crate::metrics::Registry;
 use crate::resource::{self, Speaker};
 use crate::trace::{self, SpanLedger, Spans};
 use crate::vars::{Environment, Reader, Vars};
+use gate::Gate;
 
 /// The part of the shutdown's time that is kept for the last log lines.
 const LINES_RESERVE: Duration = Duration::from_millis(250);
@@ -136,6 +138,24 @@ impl Builder {
         self
     }
 
+    /// Copies every log event into its span as well, as a span event; otherwise it is a line only, which leads to
+    /// its span by the ids.
+    pub fn copy_events_to_spans(mut self, copy: bool) -> Self {
+        self.overrides.copies_events = copy;
+        self
+    }
+
+    /// Makes no `tracing` span where the active span is not sampled, which then costs little more than asking.
+    ///
+    /// Off by default, because a span that is not made is no span at all to whoever holds it: its
+    /// `context()` is empty, and a span that names it as its explicit parent begins a trace of its own. What is
+    /// made with `parent: None`, or `parent:` a sampled span, is not made either. Lines carry the ids of the active
+    /// span just the same.
+    pub fn skip_unsampled_spans(mut self, skip: bool) -> Self {
+        self.overrides.skips_unsampled = skip;
+        self
+    }
+
     /// Says more about who is speaking; `OTEL_RESOURCE_ATTRIBUTES` wins over it.
     pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.overrides.resource_attributes.push((key.into(), value.into()));
@@ -182,7 +202,7 @@ impl Builder {
         let attributes = &self.overrides.resource_attributes;
         let speaker = resource::speaker(&self.name, attributes, &mut reader);
         let mut faults = reader.into_faults();
-        faults.extend(filter::faults(&config));
+        faults.extend(gate::faults(&config));
         (Plan { config, speaker }, faults)
     }
 }
@@ -264,17 +284,7 @@ impl Plan {
 
 /// Sets everything global; nothing, and `false`, if the process has a `tracing` subscriber already.
 fn install(config: &Config, lines_layer: log::LineLayer, lines: &Lines, spans: &Spans) -> bool {
-    let open_telemetry = tracing_opentelemetry::layer()
-        .with_tracer(spans.provider().tracer("spanline"))
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_level(false)
-        .with_target(false);
-    // Lines first: when a span closes, the other layer takes its ids away.
-    let subscriber = tracing_subscriber::registry()
-        .with(lines_layer.with_filter(filter::lines(config)))
-        .with(open_telemetry.with_filter(filter::spans(config)));
+    let subscriber = subscriber(config, lines_layer, spans.provider().tracer("spanline"));
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         return false;
     }
@@ -287,6 +297,22 @@ fn install(config: &Config, lines_layer: log::LineLayer, lines: &Lines, spans: &
     drop(tracing_log::LogTracer::init());
     log::install_panic_hook(lines);
     true
+}
+
+/// What takes every event and `tracing` span of the process.
+fn subscriber(
+    config: &Config,
+    lines: log::LineLayer,
+    tracer: SdkTracer,
+) -> impl Subscriber + Send + Sync + use<> {
+    let open_telemetry = tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_level(false)
+        .with_target(false);
+    tracing_subscriber::registry().with(open_telemetry).with(Gate::new(config, lines))
 }
 
 // === impl Telemetry ===

@@ -1,0 +1,175 @@
+//! Lines are filtered as lines and spans as spans, and neither at the cost of the other.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use tracing::Dispatch;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::super::subscriber;
+use crate::config::{Config, Overrides};
+use crate::context;
+use crate::log::{self, Lines, LogOutput, LogSettings};
+use crate::vars::Reader;
+
+/// Keeps what ends.
+#[derive(Clone, Debug, Default)]
+struct Ended(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanProcessor for Ended {
+    fn on_start(&self, _: &mut Span, _: &opentelemetry::Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.lock().unwrap().push(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+struct Scene {
+    dispatch: Dispatch,
+    ended: Ended,
+    lines: Lines,
+    file: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+fn scene(vars: &[(&'static str, &'static str)], overrides: &Overrides) -> Scene {
+    let vars: HashMap<_, _> = vars.iter().copied().collect();
+    let config = Config::read(overrides, &mut Reader::new(&vars));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lines");
+    let mut settings = LogSettings::new("gate");
+    settings.output = LogOutput::File(file.clone());
+    let (layer, lines) = log::start(settings).unwrap();
+    let ended = Ended::default();
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(config.sampler.clone())
+        .with_span_processor(ended.clone())
+        .build();
+    let dispatch = subscriber(&config, layer, provider.tracer("gate")).into();
+    Scene { dispatch, ended, lines, file, _directory: directory }
+}
+
+impl Scene {
+    fn run<T>(&self, program: impl FnOnce() -> T) -> T {
+        tracing::dispatcher::with_default(&self.dispatch, program)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        assert!(self.lines.flush(Instant::now() + Duration::from_secs(30)));
+        let text = std::fs::read_to_string(&self.file).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn spans(&self) -> Vec<SpanData> {
+        self.ended.0.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn a_filter_of_lines_hides_no_span_and_takes_no_id() {
+    let scene = scene(&[("RUST_LOG", "warn")], &Overrides::default());
+    scene.run(|| {
+        tracing::info_span!("order").in_scope(|| {
+            tracing::info!("hidden");
+            tracing::warn!("seen");
+        });
+    });
+    let spans = scene.spans();
+    assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["order"]);
+    let lines = scene.lines();
+    let trace = format!("trace_id={}", spans[0].span_context.trace_id());
+    assert!(lines.len() == 1 && lines[0].contains(&trace), "{lines:?}");
+}
+
+#[test]
+fn a_filter_of_spans_hides_no_line_and_no_request() {
+    let scene = scene(&[("SPANLINE_TRACE_FILTER", "error")], &Overrides::default());
+    scene.run(|| {
+        tracing::info_span!(target: "spanline::http", "request").in_scope(|| {
+            tracing::info_span!("hidden").in_scope(|| tracing::info!("seen"));
+        });
+    });
+    let spans = scene.spans();
+    assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["request"]);
+    let lines = scene.lines();
+    let span = format!("span_id={}", spans[0].span_context.span_id());
+    assert!(lines.len() == 1 && lines[0].contains(&span), "{lines:?}");
+}
+
+#[test]
+fn a_directive_may_ask_in_which_span_an_event_is() {
+    let scene = scene(&[("RUST_LOG", "warn,[order{sku=12}]=debug")], &Overrides::default());
+    scene.run(|| {
+        for sku in [11, 12] {
+            tracing::info_span!("order", sku).in_scope(|| tracing::debug!("of {sku}"));
+        }
+    });
+    let lines = scene.lines();
+    assert!(lines.len() == 1 && lines[0].contains("of 12"), "{lines:?}");
+}
+
+#[test]
+fn an_event_is_a_line_and_no_part_of_its_span_unless_asked_for() {
+    for copies_events in [false, true] {
+        let overrides = Overrides { copies_events, ..Overrides::default() };
+        let scene = scene(&[], &overrides);
+        scene.run(|| tracing::info_span!("order").in_scope(|| tracing::info!("added item")));
+        assert_eq!(scene.lines().len(), 1);
+        let events = &scene.spans()[0].events;
+        assert_eq!(events.iter().count(), usize::from(copies_events), "{events:?}");
+    }
+}
+
+/// Runs `program` below a span that is not sampled.
+fn below_unsampled(scene: &Scene, program: impl FnOnce()) {
+    let parent = opentelemetry::trace::SpanContext::new(
+        1.into(),
+        2.into(),
+        opentelemetry::trace::TraceFlags::NOT_SAMPLED,
+        true,
+        opentelemetry::trace::TraceState::NONE,
+    );
+    let _parent = opentelemetry::Context::new().with_remote_span_context(parent).attach();
+    scene.run(program);
+}
+
+#[test]
+fn below_an_unsampled_span_spans_are_made_and_not_exported() {
+    let scene = scene(&[], &Overrides::default());
+    below_unsampled(&scene, || {
+        let span = tracing::info_span!("order");
+        let ids = context::SpanIds::of_context(&span.context()).unwrap();
+        assert!(!ids.sampled && ids.span_id != 2_u64.to_be_bytes());
+        span.in_scope(|| tracing::info!("added item"));
+    });
+    assert!(scene.lines()[0].contains("trace_id=00000000000000000000000000000001"));
+    assert_eq!(scene.spans(), []);
+}
+
+#[test]
+fn below_an_unsampled_span_spans_can_be_skipped() {
+    let overrides = Overrides { skips_unsampled: true, ..Overrides::default() };
+    let scene = scene(&[], &overrides);
+    below_unsampled(&scene, || {
+        let span = tracing::info_span!("order");
+        assert!(span.is_disabled());
+        span.in_scope(|| tracing::info!("added item"));
+    });
+    let ids = "trace_id=00000000000000000000000000000001 span_id=0000000000000002";
+    assert!(scene.lines()[0].contains(ids), "{:?}", scene.lines());
+    scene.run(|| drop(tracing::info_span!("order").entered()));
+    assert_eq!(scene.spans().len(), 1, "elsewhere they are made");
+}

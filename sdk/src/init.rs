@@ -11,6 +11,8 @@ use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{Sampler, SdkTracer};
+#[cfg(feature = "testing")]
+use tracing::Dispatch;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -313,6 +315,29 @@ fn subscriber(
         .with_level(false)
         .with_target(false);
     tracing_subscriber::registry().with(open_telemetry).with(Gate::new(config, lines))
+}
+
+/// The parts of a service's telemetry, with nothing that carries lines and spans away, and nothing global.
+#[cfg(feature = "testing")]
+pub(crate) struct Parts {
+    pub(crate) dispatch: Dispatch,
+    pub(crate) lines: Lines,
+    pub(crate) spans: Spans,
+}
+
+/// For tests: wired as [`Builder::init`] does it, so that a test sees what the service would do.
+#[cfg(feature = "testing")]
+pub(crate) fn parts(builder: &Builder, vars: &dyn Vars) -> Result<Parts, Vec<Fault>> {
+    let (plan, faults) = builder.plan(vars);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let (layer, lines) = log::kept(LogSettings { format: LogFormat::Json, ..plan.log_settings() });
+    let spans = trace::kept(&plan.config, plan.speaker.resource.clone());
+    let subscriber = subscriber(&plan.config, layer, spans.provider().tracer("spanline"));
+    let route = trace::Route { provider: spans.provider().clone() };
+    let dispatch = Dispatch::new(subscriber.with(route));
+    Ok(Parts { dispatch, lines, spans })
 }
 
 // === impl Telemetry ===

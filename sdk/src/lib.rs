@@ -69,7 +69,8 @@
 //!
 //! # Features
 //!
-//! `reqwest`: [`http::SendTraced`] for requests of `reqwest`.
+//! `reqwest`: [`http::SendTraced`] for requests of `reqwest`. `testing`: the module [`testing`], with which
+//! a service's own tests see its lines and spans.
 
 mod init;
 mod serve;
@@ -79,6 +80,9 @@ mod trace;
 
 pub mod http;
 mod metrics;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 mod config;
 mod context;

@@ -31,6 +31,8 @@ use tracing::Level;
 use fields::Fields;
 use output::Output;
 use render::{Origin, Renderer};
+#[cfg(feature = "testing")]
+use ring::Next;
 use ring::{Priority, Ring};
 
 pub(crate) use layer::LineLayer;
@@ -53,6 +55,15 @@ pub(crate) fn start(settings: LogSettings) -> io::Result<(LineLayer, Lines)> {
 pub(crate) fn without_writer(settings: &LogSettings) -> (LineLayer, Lines) {
     let lines = lines(settings);
     lines.shared.ring.writer_is_gone();
+    (LineLayer::new(lines.clone()), lines)
+}
+
+/// Without a writer: lines wait until they are [taken](Lines::take).
+#[cfg(feature = "testing")]
+pub(crate) fn kept(settings: LogSettings) -> (LineLayer, Lines) {
+    /// More than a test prints.
+    const KEPT_BYTES: usize = 256 * 1024 * 1024;
+    let lines = lines(&LogSettings { queue_bytes: KEPT_BYTES, ..settings });
     (LineLayer::new(lines.clone()), lines)
 }
 
@@ -111,6 +122,19 @@ impl Lines {
     /// How many panics were seen.
     pub(crate) fn panics(&self) -> u64 {
         self.shared.panics.load(Ordering::Relaxed)
+    }
+
+    /// Every line that waits, where there is no writer to take them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let ring = &self.shared.ring;
+        let mut taken = Vec::new();
+        while let Next::Lines(chunk) = ring.take(Some(Instant::now())) {
+            taken.extend_from_slice(&chunk.bytes);
+            let lines = chunk.lines;
+            ring.settle(chunk, lines);
+        }
+        taken
     }
 
     fn count_panic(&self) {

@@ -5,6 +5,8 @@ mod exporter;
 mod ledger;
 mod processor;
 mod queue;
+#[cfg(feature = "testing")]
+mod route;
 mod sender;
 mod size;
 #[cfg(test)]
@@ -15,11 +17,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::Resource;
+#[cfg(feature = "testing")]
+use opentelemetry_sdk::trace::SpanData;
 use opentelemetry_sdk::trace::{SdkTracerProvider, TracerProviderBuilder};
 
 use crate::config::Config;
 use processor::Processor;
 use queue::SpanQueue;
+#[cfg(feature = "testing")]
+pub(crate) use route::Route;
 
 pub use ledger::{SpanDrops, SpanLedger};
 
@@ -56,6 +62,18 @@ pub(crate) fn without_exporter(config: &Config, resource: Resource) -> Spans {
     Spans { provider: provider.build(), queue }
 }
 
+/// Without an exporter: spans wait until they are [taken](Spans::take).
+#[cfg(feature = "testing")]
+pub(crate) fn kept(config: &Config, resource: Resource) -> Spans {
+    /// More than a test makes.
+    const KEPT_SPANS: usize = 1_000_000;
+    const KEPT_BYTES: usize = 1024 * 1024 * 1024;
+    let queue = Arc::new(SpanQueue::new(KEPT_SPANS, KEPT_BYTES));
+    let processor = Processor::new(Arc::clone(&queue), KEPT_SPANS);
+    let provider = provider(config, resource).with_span_processor(processor).build();
+    Spans { provider, queue }
+}
+
 fn provider(config: &Config, resource: Resource) -> TracerProviderBuilder {
     SdkTracerProvider::builder()
         .with_sampler(config.sampler.clone())
@@ -67,6 +85,12 @@ impl Spans {
     /// The provider, for the global one and for the `tracing` layer.
     pub(crate) fn provider(&self) -> &SdkTracerProvider {
         &self.provider
+    }
+
+    /// Every span that has ended, where there is no exporter to take them.
+    #[cfg(feature = "testing")]
+    pub(crate) fn take(&self) -> Vec<SpanData> {
+        self.queue.take_all()
     }
 
     /// The account of all spans.

@@ -191,6 +191,14 @@ impl SpanQueue {
         }
     }
 
+    /// Everything that waits, and as good as delivered.
+    #[cfg(feature = "testing")]
+    pub(super) fn take_all(&self) -> Vec<SpanData> {
+        let batch = self.lock().take(usize::MAX);
+        self.settle(batch.debt(), Outcome::Delivered { rejected: 0 });
+        batch.spans
+    }
+
     /// Accounts for a batch.
     pub(super) fn settle(&self, debt: Debt, outcome: Outcome) {
         let mut state = self.lock();

@@ -9,12 +9,15 @@
 //! async fn main() -> std::io::Result<()> {
 //!     let _telemetry = spanline::init("checkout");
 //!
-//!     let app = Router::new()
-//!         .route("/", get(|| async { tracing::info!("hello"); "Hello World!" }))
-//!         .layer(spanline::http::server());
+//!     let app = Router::new().route("/", get(hello)).layer(spanline::http::server());
 //!
 //!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //!     spanline::serve(listener, app).await
+//! }
+//!
+//! async fn hello() -> &'static str {
+//!     tracing::info!("hello");
+//!     "Hello World!"
 //! }
 //! ```
 //!

@@ -41,10 +41,37 @@ pub(crate) struct Config {
     /// No `tracing` spans below one that is not sampled.
     pub(crate) skips_unsampled: bool,
     pub(crate) sampler: Sampler,
+    /// Whether the sampler may decide by a span's attributes; those that the environment names do not.
+    pub(crate) sampler_reads_attributes: bool,
     pub(crate) span_limits: SpanLimits,
+    /// In characters; `None` is no limit.
+    pub(crate) span_value_length: Option<usize>,
+    pub(crate) http: HttpConfig,
     /// `None` when spans are not to be exported.
     pub(crate) export: Option<ExportConfig>,
     pub(crate) shutdown_timeout: Duration,
+}
+
+/// What the HTTP layers go by.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HttpConfig {
+    pub(crate) propagation: Propagation,
+    /// In place of the nine methods that the conventions know.
+    pub(crate) known_methods: Option<Vec<&'static str>>,
+}
+
+/// What is taken from callers, and told to those that are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Propagation {
+    /// `traceparent` and `tracestate`.
+    pub(crate) trace_context: bool,
+    pub(crate) baggage: bool,
+}
+
+impl Default for Propagation {
+    fn default() -> Self {
+        Self { trace_context: true, baggage: true }
+    }
 }
 
 /// How spans are exported.
@@ -67,6 +94,9 @@ const COMPRESSION: [&str; 2] =
     ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
 const TIMEOUT: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
 const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+
+const VALUE_LENGTH: [&str; 2] =
+    ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
 
 /// Lines of level INFO and above, of everybody.
 const DEFAULT_LOG_FILTER: &str = "info";
@@ -105,7 +135,12 @@ impl Config {
             copies_events: overrides.copies_events,
             skips_unsampled: overrides.skips_unsampled,
             sampler: overrides.sampler.clone().unwrap_or_else(|| read_sampler(reader)),
+            sampler_reads_attributes: matches!(overrides.sampler, Some(Sampler::ParentBased(_))),
             span_limits: read_span_limits(reader),
+            span_value_length: VALUE_LENGTH
+                .into_iter()
+                .find_map(|setting| reader.parse(setting, "a whole number of characters")),
+            http: read_http(reader),
             export: read_export(overrides, reader),
             shutdown_timeout: overrides
                 .shutdown_timeout
@@ -113,6 +148,34 @@ impl Config {
                 .min(MAX_SHUTDOWN_TIMEOUT),
         }
     }
+}
+
+fn read_http(reader: &mut Reader<'_>) -> HttpConfig {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
+    let mut propagation = Propagation::default();
+    if let Some(names) = reader.text("OTEL_PROPAGATORS") {
+        propagation = Propagation { trace_context: false, baggage: false };
+        for name in words(&names) {
+            match name.as_str() {
+                "tracecontext" => propagation.trace_context = true,
+                "baggage" => propagation.baggage = true,
+                "none" => {}
+                _ => reader.fault(Fault::new(
+                    "OTEL_PROPAGATORS",
+                    name,
+                    "a list of tracecontext, baggage; or none",
+                )),
+            }
+        }
+    }
+    let known_methods = reader.text("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").map(|methods| {
+        // Read once in a process, and wanted as long as it lives.
+        words(&methods).into_iter().map(|method| &*method.leak()).collect()
+    });
+    HttpConfig { propagation, known_methods }
 }
 
 fn read_export(overrides: &Overrides, reader: &mut Reader<'_>) -> Option<ExportConfig> {

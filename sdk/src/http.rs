@@ -15,16 +15,24 @@
 //! sides speak W3C Trace Context; a `traceparent` that breaks its rules is as good as none.
 
 mod body;
+mod caller;
 mod client;
 mod exchange;
+mod foreign;
+mod head;
+mod method;
+mod route;
 mod semconv;
 #[cfg(feature = "reqwest")]
 mod send_traced;
 mod server;
+mod start;
 mod traceparent;
+mod traceresponse;
 
 pub use body::ResponseBody;
-pub use client::{ClientFuture, ClientLayer, ClientService, client};
+pub use caller::Callers;
+pub use client::{ClientFuture, ClientLayer, ClientService, ResendCount, client};
 #[cfg(feature = "reqwest")]
 pub use send_traced::SendTraced;
 pub use server::{ServerFuture, ServerLayer, ServerService, server};

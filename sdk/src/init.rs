@@ -10,18 +10,19 @@ use opentelemetry::global;
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
-use opentelemetry_sdk::trace::{Sampler, SdkTracer};
+use opentelemetry_sdk::trace::Sampler;
 #[cfg(feature = "testing")]
 use tracing::Dispatch;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::config::{Config, Overrides};
+use crate::config::{Config, MAX_SHUTDOWN_TIMEOUT, Overrides};
 use crate::endpoint::OtlpProtocol;
 use crate::error::{Fault, InitError};
 use crate::log::{self, LineLedger, Lines, LogFormat, LogOutput, LogSettings};
 use crate::metrics::Registry;
 use crate::resource::{self, Speaker};
+use crate::span::{Current, Tracer};
 use crate::trace::{self, SpanLedger, Spans};
 use crate::vars::{Environment, Reader, Vars};
 use gate::Gate;
@@ -219,7 +220,7 @@ impl Plan {
     fn start(self) -> Result<Arc<Started>, InitError> {
         let (layer, lines) = log::start(self.log_settings()).map_err(InitError::Output)?;
         let resource = self.speaker.resource.clone();
-        let spans = trace::start(&self.config, resource).map_err(InitError::Exporter)?;
+        let spans = trace::start(&self.config, &resource).map_err(InitError::Exporter)?;
         if !install(&self.config, layer, &lines, &spans) {
             // Another thread was faster; what was started for nothing ends.
             spans.shutdown(Instant::now());
@@ -247,10 +248,10 @@ impl Plan {
                 log::without_writer(&settings)
             });
         let resource = self.speaker.resource.clone();
-        let spans = trace::start(&self.config, resource.clone()).unwrap_or_else(|error| {
+        let spans = trace::start(&self.config, &resource).unwrap_or_else(|error| {
             complaints
                 .push(format!("there is no thread to export spans: {error}; they are dropped"));
-            trace::without_exporter(&self.config, resource)
+            trace::without_exporter(&self.config)
         });
         if !install(&self.config, layer, &lines, &spans) {
             complaints.push(
@@ -305,16 +306,17 @@ fn install(config: &Config, lines_layer: log::LineLayer, lines: &Lines, spans: &
 fn subscriber(
     config: &Config,
     lines: log::LineLayer,
-    tracer: SdkTracer,
+    tracer: Tracer,
 ) -> impl Subscriber + Send + Sync + use<> {
     let open_telemetry = tracing_opentelemetry::layer()
-        .with_tracer(tracer)
+        .with_tracer(tracer.clone())
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
         .with_level(false)
         .with_target(false);
-    tracing_subscriber::registry().with(open_telemetry).with(Gate::new(config, lines))
+    let current = Current::new(tracer, config.http.clone());
+    tracing_subscriber::registry().with(open_telemetry).with(current).with(Gate::new(config, lines))
 }
 
 /// The parts of a service's telemetry, with nothing that carries lines and spans away, and nothing global.
@@ -333,10 +335,8 @@ pub(crate) fn parts(builder: &Builder, vars: &dyn Vars) -> Result<Parts, Vec<Fau
         return Err(faults);
     }
     let (layer, lines) = log::kept(LogSettings { format: LogFormat::Json, ..plan.log_settings() });
-    let spans = trace::kept(&plan.config, plan.speaker.resource.clone());
-    let subscriber = subscriber(&plan.config, layer, spans.provider().tracer("spanline"));
-    let route = trace::Route { provider: spans.provider().clone() };
-    let dispatch = Dispatch::new(subscriber.with(route));
+    let spans = trace::kept(&plan.config);
+    let dispatch = subscriber(&plan.config, layer, spans.provider().tracer("spanline")).into();
     Ok(Parts { dispatch, lines, spans })
 }
 
@@ -352,6 +352,16 @@ impl Telemetry {
     pub fn ledger(&self) -> Ledger {
         let Started { lines, spans, .. } = &*self.started;
         Ledger { lines: lines.ledger(), spans: spans.ledger(), panics: lines.panics() }
+    }
+
+    /// Writes the lines and delivers the spans that wait now; `false` if that took longer than `timeout`.
+    /// It blocks its thread, as [`shutdown`](Self::shutdown) does.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout.min(MAX_SHUTDOWN_TIMEOUT);
+        let Started { lines, spans, .. } = &*self.started;
+        // Both are asked, whatever the first answers.
+        let (spans, lines) = (spans.flush(deadline), lines.flush(deadline));
+        spans && lines
     }
 
     /// Delivers what waits and ends telemetry, within one deadline for all of it (5 s unless

@@ -59,16 +59,18 @@
 //! | `OTEL_BSP_SCHEDULE_DELAY` | how long a span waits for others, in milliseconds | 1000 (specification: 5000; the agent is near) |
 //! | `OTEL_BSP_EXPORT_TIMEOUT` | for one try, in milliseconds, if `OTEL_EXPORTER_OTLP_TIMEOUT` is not set | 3000 (specification: 30000; the same reason) |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the specification's six samplers | `parentbased_always_on` |
+//! | `OTEL_PROPAGATORS` | what the HTTP layers take from callers and tell others: `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
+//! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | methods that are not recorded as `_OTHER`, in place of the conventions' nine | |
 //! | `OTEL_TRACES_EXPORTER` | `otlp`, `none` | `otlp` |
 //! | `OTEL_SDK_DISABLED` | `true`: no spans are exported; lines are printed all the same | `false` |
 //! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_ATTRIBUTE_COUNT_LIMIT` | attributes of a span | 128 |
+//! | `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` | characters of an attribute's value, in spans, events and links | no limit |
 //! | `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT` | events and links of a span | 128 |
 //! | `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | attributes of an event and of a link | 128 |
 //! | `POD_NAME`, `POD_UID`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `K8S_CLUSTER_NAME` | resource attributes `k8s.…`, as manifests fill them from the downward API | |
 //!
 //! Not honoured yet: metrics (`OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_PROMETHEUS_…`), TLS to the agent
-//! (`OTEL_EXPORTER_OTLP_CERTIFICATE` and the like; an `https://` endpoint is refused with a warning),
-//! `OTEL_PROPAGATORS`, the length limit of attribute values.
+//! (`OTEL_EXPORTER_OTLP_CERTIFICATE` and the like; an `https://` endpoint is refused with a warning).
 //!
 //! # Features
 //!
@@ -77,6 +79,7 @@
 
 mod init;
 mod serve;
+mod spawn;
 
 mod log;
 mod trace;
@@ -92,6 +95,7 @@ mod context;
 mod endpoint;
 mod error;
 mod resource;
+mod span;
 mod vars;
 
 pub use endpoint::OtlpProtocol;
@@ -101,4 +105,5 @@ pub use log::{LineDrops, LineLedger, LogFormat, LogOutput, ParseLogFormatError};
 pub use metrics::{RegisterError, Registry};
 pub use opentelemetry_sdk::trace::Sampler;
 pub use serve::serve;
+pub use spawn::spawn;
 pub use trace::{SpanDrops, SpanLedger};

@@ -5,8 +5,6 @@ mod exporter;
 mod ledger;
 mod processor;
 mod queue;
-#[cfg(feature = "testing")]
-mod route;
 mod sender;
 mod size;
 #[cfg(test)]
@@ -14,25 +12,23 @@ mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use opentelemetry_sdk::Resource;
 #[cfg(feature = "testing")]
 use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sdk::trace::{SdkTracerProvider, TracerProviderBuilder};
 
 use crate::config::Config;
-use processor::Processor;
+use crate::span::{Limits, Provider, Sampling, Sink};
+use processor::{Nobody, Processor};
 use queue::SpanQueue;
-#[cfg(feature = "testing")]
-pub(crate) use route::Route;
 
 pub use ledger::{SpanDrops, SpanLedger};
 
 /// The spans of a process: where they are made, and where they wait.
 #[derive(Debug, Clone)]
 pub(crate) struct Spans {
-    provider: SdkTracerProvider,
+    provider: Provider,
     queue: Arc<SpanQueue>,
 }
 
@@ -40,50 +36,49 @@ pub(crate) struct Spans {
 ///
 /// # Errors
 /// The system has no thread for the exporter.
-pub(crate) fn start(config: &Config, resource: Resource) -> io::Result<Spans> {
-    let Some(export) = &config.export else { return Ok(without_exporter(config, resource)) };
+pub(crate) fn start(config: &Config, resource: &Resource) -> io::Result<Spans> {
+    let Some(export) = &config.export else { return Ok(without_exporter(config)) };
     let queue = Arc::new(SpanQueue::new(export.queue_spans, export.queue_bytes));
-    exporter::spawn(Arc::clone(&queue), sender::connect(export), export, &resource)?;
+    exporter::spawn(Arc::clone(&queue), sender::connect(export), export, resource)?;
     let processor = Processor::new(Arc::clone(&queue), export.batch_spans);
-    let provider = provider(config, resource).with_span_processor(processor).build();
-    Ok(Spans { provider, queue })
+    Ok(Spans { provider: provider(config, Arc::new(processor)), queue })
 }
 
 /// Ids are made and printed all the same; nobody takes the spans. Where somebody should have, they are
 /// counted as dropped.
-pub(crate) fn without_exporter(config: &Config, resource: Resource) -> Spans {
+pub(crate) fn without_exporter(config: &Config) -> Spans {
     let queue = Arc::new(SpanQueue::new(0, 0));
     queue.exporter_is_gone();
-    let mut provider = provider(config, resource);
-    if let Some(export) = &config.export {
-        let processor = Processor::new(Arc::clone(&queue), export.batch_spans);
-        provider = provider.with_span_processor(processor);
-    }
-    Spans { provider: provider.build(), queue }
+    let sink: Arc<dyn Sink> = match &config.export {
+        Some(export) => Arc::new(Processor::new(Arc::clone(&queue), export.batch_spans)),
+        None => Arc::new(Nobody),
+    };
+    Spans { provider: provider(config, sink), queue }
 }
 
 /// Without an exporter: spans wait until they are [taken](Spans::take).
 #[cfg(feature = "testing")]
-pub(crate) fn kept(config: &Config, resource: Resource) -> Spans {
+pub(crate) fn kept(config: &Config) -> Spans {
     /// More than a test makes.
     const KEPT_SPANS: usize = 1_000_000;
     const KEPT_BYTES: usize = 1024 * 1024 * 1024;
     let queue = Arc::new(SpanQueue::new(KEPT_SPANS, KEPT_BYTES));
     let processor = Processor::new(Arc::clone(&queue), KEPT_SPANS);
-    let provider = provider(config, resource).with_span_processor(processor).build();
-    Spans { provider, queue }
+    Spans { provider: provider(config, Arc::new(processor)), queue }
 }
 
-fn provider(config: &Config, resource: Resource) -> TracerProviderBuilder {
-    SdkTracerProvider::builder()
-        .with_sampler(config.sampler.clone())
-        .with_span_limits(config.span_limits)
-        .with_resource(resource)
+fn provider(config: &Config, sink: Arc<dyn Sink>) -> Provider {
+    let sampling = Sampling {
+        sampler: config.sampler.clone(),
+        reads_attributes: config.sampler_reads_attributes,
+    };
+    let limits = Limits { counts: config.span_limits, value_length: config.span_value_length };
+    Provider::new(sampling, limits, sink)
 }
 
 impl Spans {
     /// The provider, for the global one and for the `tracing` layer.
-    pub(crate) fn provider(&self) -> &SdkTracerProvider {
+    pub(crate) fn provider(&self) -> &Provider {
         &self.provider
     }
 
@@ -98,12 +93,16 @@ impl Spans {
         self.queue.ledger()
     }
 
+    /// Delivers what waits now; `false` if the deadline passed first.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        self.queue.flush(deadline)
+    }
+
     /// Delivers what waits, and takes no more; `false` if the deadline passed first, and spans were
-    /// dropped for it. The provider goes last: once it is shut down, spans end unseen.
+    /// dropped for it. The provider goes last, so that spans that start meanwhile still have ids.
     pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
         let done = self.queue.close(deadline);
-        // It asks the processor to close once more, which is done already.
-        drop(self.provider.shutdown_with_timeout(Duration::ZERO));
+        self.provider.shut_down();
         done
     }
 }

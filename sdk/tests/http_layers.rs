@@ -15,59 +15,35 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TracerProvider as _};
-use opentelemetry::{Context, Value};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use spanline::testing::{self, Span, TestTelemetry, Value};
 use tower::{ServiceBuilder, ServiceExt as _};
-use tracing::subscriber::DefaultGuard;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::layer::SubscriberExt as _;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// The spans that ended in this test.
-#[derive(Clone, Debug, Default)]
-struct Ended(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-
-    fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap().push(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
+struct Ended(TestTelemetry);
 
 impl Ended {
     /// Records the spans of this test's thread; a test runs on one thread, its server included.
-    fn record() -> (Self, DefaultGuard) {
-        let ended = Self::default();
-        let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-        (ended, guard)
+    fn record() -> Self {
+        Self(testing::start())
     }
 
-    fn all(&self) -> Vec<SpanData> {
-        self.0.lock().unwrap().clone()
+    fn all(&self) -> Vec<Span> {
+        self.0.spans()
     }
 
-    fn only(&self) -> SpanData {
+    fn only(&self) -> Span {
         let mut spans = self.all();
         assert_eq!(spans.len(), 1, "spans: {spans:#?}");
         spans.remove(0)
     }
 
     /// Waits for so many spans to end; a server may end its span after the client has its answer.
-    async fn at_least(&self, count: usize) -> Vec<SpanData> {
+    async fn at_least(&self, count: usize) -> Vec<Span> {
         let waited = tokio::time::timeout(Duration::from_secs(10), async {
             while self.all().len() < count {
                 tokio::task::yield_now().await;
@@ -78,15 +54,11 @@ impl Ended {
     }
 }
 
-fn attribute(span: &SpanData, key: &str) -> Option<String> {
-    span.attributes.iter().find(|pair| pair.key.as_str() == key).map(|pair| match &pair.value {
-        Value::String(text) => text.to_string(),
+fn attribute(span: &Span, key: &str) -> Option<String> {
+    span.attributes.get(key).map(|value| match value {
+        Value::String(text) => text.clone(),
         other => other.to_string(),
     })
-}
-
-fn failed(span: &SpanData) -> bool {
-    matches!(span.status, Status::Error { .. })
 }
 
 fn request(uri: &str) -> http::request::Builder {
@@ -128,7 +100,7 @@ impl http_body::Body for Endless {
 
 #[tokio::test]
 async fn a_request_is_one_server_span_named_by_its_route() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let peer = std::net::SocketAddr::from(([192, 0, 2, 7], 4711));
     let request = request("/users/7?token=secret&page=2")
         .extension(axum::extract::ConnectInfo(peer))
@@ -137,8 +109,8 @@ async fn a_request_is_one_server_span_named_by_its_route() {
     ask(app(), request).await;
     let span = ended.only();
     assert_eq!(span.name, "GET /users/{id}");
-    assert_eq!(span.span_kind, SpanKind::Server);
-    assert!(!failed(&span));
+    assert_eq!(span.kind, SpanKind::Server);
+    assert!(!span.is_failed());
     for (key, value) in [
         ("http.request.method", "GET"),
         ("http.route", "/users/{id}"),
@@ -159,7 +131,7 @@ async fn a_request_is_one_server_span_named_by_its_route() {
 
 #[tokio::test]
 async fn a_made_up_method_and_an_unknown_path_make_no_names() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let app = ServiceBuilder::new()
         .layer(spanline::http::server())
         .service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty())));
@@ -175,32 +147,32 @@ async fn a_made_up_method_and_an_unknown_path_make_no_names() {
 
 #[tokio::test]
 async fn the_callers_trace_is_continued_and_a_malformed_one_is_not() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     ask(app(), request("/users/7").header("traceparent", PARENT)).await;
     ask(app(), request("/users/7").header("traceparent", &PARENT[..54])).await;
     let [continued, begun] = ended.all().try_into().unwrap();
-    assert_eq!(continued.span_context.trace_id().to_string(), &PARENT[3..35]);
-    assert_eq!(continued.parent_span_id.to_string(), &PARENT[36..52]);
-    assert!(continued.parent_span_is_remote);
-    assert_ne!(begun.span_context.trace_id(), continued.span_context.trace_id());
-    assert_eq!(begun.parent_span_id.to_string(), "0000000000000000");
+    assert_eq!(continued.trace_id.to_string(), &PARENT[3..35]);
+    assert_eq!(continued.parent_span_id.unwrap().to_string(), &PARENT[36..52]);
+    assert!(continued.is_parent_remote);
+    assert_ne!(begun.trace_id, continued.trace_id);
+    assert!(begun.is_root());
 }
 
 #[tokio::test]
 async fn only_the_servers_own_faults_fail_its_span() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     assert_eq!(ask(app(), request("/fails")).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(ask(app(), request("/refuses")).await, StatusCode::FORBIDDEN);
     let [fault, refusal] = ended.all().try_into().unwrap();
-    assert!(failed(&fault));
+    assert!(fault.is_failed());
     assert_eq!(attribute(&fault, "error.type").as_deref(), Some("503"));
-    assert!(!failed(&refusal));
+    assert!(!refusal.is_failed());
     assert_eq!(attribute(&refusal, "http.response.status_code").as_deref(), Some("403"));
 }
 
 #[tokio::test]
 async fn an_excluded_path_has_no_span() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     assert_eq!(ask(app(), request("/healthz")).await, StatusCode::OK);
     assert_eq!(ended.all().len(), 0);
     ask(app(), request("/users/7")).await;
@@ -209,7 +181,7 @@ async fn an_excluded_path_has_no_span() {
 
 #[tokio::test]
 async fn the_span_ends_with_the_body_and_not_with_the_head() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let request = request("/users/7").body(Body::empty()).unwrap();
     let response = app().oneshot(request).await.unwrap();
     assert_eq!(ended.all().len(), 0, "the body is not read yet");
@@ -219,7 +191,7 @@ async fn the_span_ends_with_the_body_and_not_with_the_head() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_ends_the_span_as_cancelled() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let mut hanging = Box::pin(app().oneshot(request("/hangs").body(Body::empty()).unwrap()));
     let mut context = TaskContext::from_waker(std::task::Waker::noop());
     assert!(hanging.as_mut().poll(&mut context).is_pending());
@@ -230,7 +202,7 @@ async fn a_client_that_goes_away_ends_the_span_as_cancelled() {
 
 #[tokio::test]
 async fn a_body_dropped_halfway_ends_the_span_as_cancelled() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let app = ServiceBuilder::new()
         .layer(spanline::http::server())
         .service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Endless)));
@@ -246,7 +218,7 @@ async fn a_body_dropped_halfway_ends_the_span_as_cancelled() {
 
 #[tokio::test]
 async fn a_body_ends_when_its_promised_length_is_sent() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let app = ServiceBuilder::new().layer(spanline::http::server()).service_fn(
         async |_: Request<Body>| Response::builder().header("content-length", "4").body(Endless),
     );
@@ -259,7 +231,7 @@ async fn a_body_ends_when_its_promised_length_is_sent() {
 
 #[tokio::test]
 async fn a_handler_that_panics_ends_the_span_as_failed() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let app = ServiceBuilder::new().layer(spanline::http::server()).service_fn(
         async |request: Request<Body>| {
             assert_eq!(request.method(), "POST", "fails on purpose");
@@ -273,13 +245,13 @@ async fn a_handler_that_panics_ends_the_span_as_failed() {
     }));
     assert!(caught.is_err());
     let span = ended.only();
-    assert!(failed(&span));
+    assert!(span.is_failed());
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("panic"));
 }
 
 #[tokio::test]
 async fn a_handler_sees_the_ids_of_the_span_that_is_exported() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let seen = Arc::new(Mutex::new(None));
     let sees = Arc::clone(&seen);
     let handler = async move || {
@@ -290,7 +262,7 @@ async fn a_handler_sees_the_ids_of_the_span_that_is_exported() {
     };
     let app = Router::new().route("/", get(handler)).layer(spanline::http::server());
     ask(app, request("/")).await;
-    assert_eq!(seen.lock().unwrap().clone().unwrap(), ended.only().span_context);
+    assert_eq!(seen.lock().unwrap().clone().unwrap().span_id(), ended.only().span_id);
 }
 
 /// Serves on a free port of the loopback interface, on this test's thread.
@@ -323,7 +295,7 @@ fn empty(url: &str) -> Request<http_body_util::Empty<Bytes>> {
 
 #[tokio::test]
 async fn client_and_server_are_one_trace_over_a_socket() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let url = serve(app()).await;
     let client = ServiceBuilder::new().layer(spanline::http::client()).service(hyper_client());
     let mut request = empty(&format!("{url}/users/7?token=secret"));
@@ -331,11 +303,10 @@ async fn client_and_server_are_one_trace_over_a_socket() {
     let response = client.oneshot(request).await.unwrap();
     response.into_body().collect().await.unwrap();
     let spans = ended.at_least(2).await;
-    let of = |kind| spans.iter().find(|span| span.span_kind == kind).unwrap();
+    let of = |kind| spans.iter().find(|span| span.kind == kind).unwrap();
     let (client, server) = (of(SpanKind::Client), of(SpanKind::Server));
-    assert_eq!(server.parent_span_id, client.span_context.span_id());
-    assert_eq!(server.span_context.trace_id(), client.span_context.trace_id());
-    assert_ne!(client.span_context.trace_id().to_string(), &PARENT[3..35], "a stale parent");
+    assert!(server.is_child_of(client));
+    assert_ne!(client.trace_id.to_string(), &PARENT[3..35], "a stale parent");
     assert_eq!(attribute(server, "error.type"), None);
     assert_eq!(client.name, "GET");
     assert_eq!(attribute(client, "url.full"), Some(format!("{url}/users/7?token=REDACTED")));
@@ -345,7 +316,7 @@ async fn client_and_server_are_one_trace_over_a_socket() {
 
 #[tokio::test]
 async fn an_unsampled_trace_stays_unsampled_in_the_next_service() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let told = Arc::new(Mutex::new(None));
     let tells = Arc::clone(&told);
     let next = async move |headers: http::HeaderMap| {
@@ -368,12 +339,12 @@ async fn an_unsampled_trace_stays_unsampled_in_the_next_service() {
 
 #[tokio::test]
 async fn a_request_without_an_answer_fails_the_clients_span() {
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = ServiceBuilder::new().layer(spanline::http::client()).service(hyper_client());
     assert!(client.oneshot(empty(&format!("http://{closed}/"))).await.is_err());
     let span = ended.only();
-    assert!(failed(&span));
+    assert!(span.is_failed());
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("connect"));
 }
 
@@ -382,7 +353,7 @@ async fn a_request_without_an_answer_fails_the_clients_span() {
 async fn reqwest_sends_in_a_span_of_its_own() {
     use spanline::http::SendTraced as _;
 
-    let (ended, _guard) = Ended::record();
+    let ended = Ended::record();
     let url = serve(app()).await;
     let client = reqwest::Client::new();
     let response = client.get(format!("{url}/refuses")).send_traced().await.unwrap();
@@ -392,8 +363,8 @@ async fn reqwest_sends_in_a_span_of_its_own() {
     let spans = ended.at_least(3).await;
     let client_failed_with = |error: &str| {
         spans.iter().any(|span| {
-            span.span_kind == SpanKind::Client
-                && failed(span)
+            span.kind == SpanKind::Client
+                && span.is_failed()
                 && attribute(span, "error.type").as_deref() == Some(error)
         })
     };

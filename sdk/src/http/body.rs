@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::{self, Exchange};
+use super::exchange::{Error, Exchange};
 
 pin_project! {
     /// A response body whose end is the end of the request's span.
@@ -69,7 +69,7 @@ impl<B: Body> Body for ResponseBody<B> {
                 }
             }
             Some(Err(_)) => {
-                this.exchange.fail(exchange::ERROR_BODY);
+                this.exchange.fail(Error::BODY);
                 this.exchange.end();
             }
             None => this.exchange.end(),

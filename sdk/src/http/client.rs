@@ -3,40 +3,61 @@
 
 use std::any::Any;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Request, Response, StatusCode};
-use opentelemetry::trace::TraceContextExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use opentelemetry::propagation::{Injector, TextMapPropagator as _};
+use opentelemetry::trace::{SpanKind, TraceContextExt as _};
+use opentelemetry_sdk::propagation::BaggagePropagator;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::info_span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::exchange::Exchange;
+use super::exchange::{Begin, Error, Exchange};
+use super::method::Method;
+use super::start::{self, Place};
 use super::{semconv, traceparent};
+use crate::span::{self, InForce};
 
 /// Gives each request that is sent one CLIENT span, and the request a `traceparent` that names it.
 ///
 /// The span that is current when the request is sent is the parent. The span ends when the
 /// response's head is there: the body belongs to whoever reads it. A status of 400 or more marks the
 /// span as failed, as does a request that gets no answer.
+///
+/// Below a layer that tries again ([`tower::retry`](https://docs.rs/tower/latest/tower/retry)) each try
+/// has a span of its own; [`ResendCount`] says which try it is.
 pub fn client() -> ClientLayer {
-    ClientLayer { _private: () }
+    ClientLayer { place: Place::default() }
 }
+
+/// An extension of a request that is sent again: how often it was sent before. Whoever sends it again sets
+/// it, and the span says it as `http.request.resend_count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResendCount(pub u32);
 
 /// The layer that [`client`] makes.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientLayer {
-    _private: (),
+    place: Place,
+}
+
+impl ClientLayer {
+    /// Puts the span in the OpenTelemetry context only, which costs less; see
+    /// [`ServerLayer::context_only`](super::ServerLayer::context_only).
+    pub fn context_only(mut self) -> Self {
+        self.place = Place::Context;
+        self
+    }
 }
 
 impl<S> Layer<S> for ClientLayer {
     type Service = ClientService<S>;
 
     fn layer(&self, inner: S) -> ClientService<S> {
-        ClientService { inner }
+        ClientService { inner, place: self.place }
     }
 }
 
@@ -44,6 +65,7 @@ impl<S> Layer<S> for ClientLayer {
 #[derive(Clone, Debug)]
 pub struct ClientService<S> {
     inner: S,
+    place: Place,
 }
 
 impl<S, B, R> Service<Request<B>> for ClientService<S>
@@ -60,7 +82,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
-        let mut exchange = start(request.method(), || {
+        let current = span::current();
+        let resends = request.extensions().get().map(|ResendCount(count)| *count);
+        let mut exchange = start(current.as_ref(), self.place, request.method(), resends, || {
             let uri = request.uri();
             let authority = uri.authority()?;
             Some(semconv::Target {
@@ -72,7 +96,7 @@ where
                 query: uri.query(),
             })
         });
-        inject(&exchange, request.headers_mut());
+        inject(current.as_ref(), &exchange, request.headers_mut());
         let inner = exchange.run(|| self.inner.call(request));
         ClientFuture { inner, exchange }
     }
@@ -80,41 +104,64 @@ where
 
 /// Starts the span of a request that is about to be sent.
 pub(super) fn start<'a>(
+    current: Option<&Arc<InForce>>,
+    place: Place,
     method: &http::Method,
+    resends: Option<u32>,
     target: impl FnOnce() -> Option<semconv::Target<'a>>,
 ) -> Exchange {
-    let method = semconv::method(method);
-    let exchange = Exchange::new(info_span!(
-        target: "spanline::http",
-        "http.client",
-        otel.kind = "client",
-        otel.name = method.name,
-    ));
-    if !exchange.span().is_disabled() {
-        method.describe(&exchange);
+    let known = current.and_then(|current| current.http.known_methods.as_deref());
+    let method = Method::of(method, known);
+    let attributes = || {
+        // The status and the reason of a failure come later.
+        let count = method.attributes() + semconv::Target::ATTRIBUTES + 3;
+        let mut attributes = Vec::with_capacity(count);
+        method.describe(&mut attributes);
         if let Some(target) = target() {
-            target.describe(&exchange);
+            target.describe(&mut attributes);
         }
-    }
-    exchange
+        if let Some(resends @ 1..) = resends {
+            let key = semconv::HTTP_REQUEST_RESEND_COUNT;
+            attributes.push(opentelemetry::KeyValue::new(key, i64::from(resends)));
+        }
+        attributes
+    };
+    let begin = Begin { kind: SpanKind::Client, name: method.name.into(), attributes };
+    start::client(current.map(|current| &**current), place, begin)
 }
 
-/// Tells the other side which span called. Where the filter keeps the client's span out, that is
-/// the span around it.
-pub(super) fn inject(exchange: &Exchange, headers: &mut HeaderMap) {
-    let context = if exchange.span().is_disabled() {
-        opentelemetry::Context::current()
-    } else {
-        exchange.span().context()
+/// Tells the other side which span called. Where the client has no span, that is the span around it.
+pub(super) fn inject(current: Option<&Arc<InForce>>, exchange: &Exchange, headers: &mut HeaderMap) {
+    let propagation = current.map(|current| current.http.propagation).unwrap_or_default();
+    let mut tell = |context: &opentelemetry::Context| {
+        if propagation.trace_context {
+            traceparent::inject(context.span().span_context(), headers);
+        }
+        if propagation.baggage {
+            BaggagePropagator::new().inject_context(context, &mut Headers(headers));
+        }
     };
-    traceparent::inject(context.span().span_context(), headers);
+    match exchange.context() {
+        Some(context) => tell(context),
+        None => tell(&opentelemetry::Context::current()),
+    }
+}
+
+struct Headers<'a>(&'a mut HeaderMap);
+
+impl Injector for Headers<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
 }
 
 /// Ends the span of a request that was answered.
 pub(super) fn answered(exchange: &mut Exchange, status: StatusCode) {
-    exchange.set(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+    exchange.answered(status);
     if status.is_client_error() || status.is_server_error() {
-        exchange.fail(status.as_str().to_owned());
+        exchange.fail(Error::Status(status));
     }
     exchange.end();
 }
@@ -142,7 +189,7 @@ where
         match &result {
             Ok(response) => answered(this.exchange, response.status()),
             Err(error) => {
-                this.exchange.fail(error_type(error));
+                this.exchange.fail(Error::Other(error_type(error)));
                 this.exchange.end();
             }
         }

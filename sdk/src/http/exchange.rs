@@ -1,67 +1,152 @@
-//! The span of one request and its response: ended once, at the right moment, with the reason.
+//! One request and its response: its span, ended once, at the right moment, with the reason; and what
+//! is known of it, for whoever counts.
 
-use opentelemetry::trace::{Status, TraceContextExt as _};
-use opentelemetry::{Key, StringValue, Value};
+use std::borrow::Cow;
+
+use http::StatusCode;
+use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-const ERROR_TYPE: &str = "error.type";
+use super::semconv;
 
-/// Whoever waited for the answer went away before it was complete.
-pub(super) const ERROR_CANCELLED: &str = "cancelled";
-pub(super) const ERROR_PANIC: &str = "panic";
-/// The stream of a response's body broke.
-pub(super) const ERROR_BODY: &str = "body";
-/// The conventions' word for an error that has no better name.
-pub(super) const ERROR_OTHER: &str = "_OTHER";
+/// What was known of an exchange in the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    /// The answer's status, once there was one.
+    pub(super) status: Option<StatusCode>,
+    /// Why it failed, if it did.
+    pub(super) error: Option<Error>,
+}
+
+/// What an exchange failed with: one of a small set of words, as it is a dimension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Error {
+    /// A status that is a failure on this side of the exchange.
+    Status(StatusCode),
+    /// A word for what happened.
+    Other(&'static str),
+}
+
+impl Error {
+    /// Whoever waited for the answer went away before it was complete.
+    pub(super) const CANCELLED: Self = Self::Other("cancelled");
+    pub(super) const PANIC: Self = Self::Other("panic");
+    /// The stream of a body broke.
+    pub(super) const BODY: Self = Self::Other("body");
+    /// The conventions' word for an error that has no better name.
+    pub(super) const OTHER: Self = Self::Other("_OTHER");
+
+    fn attribute(self) -> KeyValue {
+        match self {
+            Self::Status(status) => KeyValue::new(semconv::ERROR_TYPE, status.as_str().to_owned()),
+            Self::Other(word) => KeyValue::new(semconv::ERROR_TYPE, word),
+        }
+    }
+}
+
+/// How a span is to begin.
+pub(super) struct Begin<F> {
+    pub(super) kind: SpanKind,
+    pub(super) name: Cow<'static, str>,
+    /// Made for a span that is recorded.
+    pub(super) attributes: F,
+}
 
 /// Owns the span of an exchange. Dropped while still open, it was given up: by a client that went
 /// away, a timeout, a `select!`.
 pub(super) struct Exchange {
-    span: Span,
-    open: bool,
+    /// A `tracing` span that carries the same span as the context does, or none.
+    carrier: Span,
+    /// What the work runs in; `None` where it runs in what was there before.
+    context: Option<Context>,
+    is_recorded: bool,
+    is_open: bool,
+    facts: Facts,
 }
 
 impl Exchange {
-    pub(super) fn new(span: Span) -> Self {
-        Self { open: !span.is_disabled(), span }
+    /// Runs in a context that has the span.
+    pub(super) fn in_context(context: Context, is_recorded: bool) -> Self {
+        Self::new(Span::none(), Some(context), is_recorded)
     }
 
-    /// For a request that is not traced.
+    /// Runs in a `tracing` span that carries the span of the context.
+    pub(super) fn carried(carrier: Span, context: Context, is_recorded: bool) -> Self {
+        Self::new(carrier, Some(context), is_recorded)
+    }
+
+    /// For a request that has no span.
     pub(super) fn untraced() -> Self {
-        Self { span: Span::none(), open: false }
+        Self::new(Span::none(), None, false)
     }
 
-    pub(super) fn span(&self) -> &Span {
-        &self.span
+    fn new(carrier: Span, context: Option<Context>, is_recorded: bool) -> Self {
+        Self { carrier, context, is_recorded, is_open: true, facts: Facts::default() }
     }
 
-    pub(super) fn set(&self, key: impl Into<Key>, value: impl Into<Value>) {
-        if self.open {
-            self.span.set_attribute(key, value);
+    /// The ids of the span, if there is one.
+    pub(super) fn span_context(&self) -> Option<SpanContext> {
+        let context = self.context.as_ref()?;
+        Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
+    }
+
+    /// The context that the work runs in, if it is the exchange's own.
+    pub(super) fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
+    }
+
+    pub(super) fn is_recorded(&self) -> bool {
+        self.is_recorded && self.is_open
+    }
+
+    /// Says more about the request or its answer.
+    pub(super) fn describe(&self, attributes: impl IntoIterator<Item = KeyValue>) {
+        if let (true, Some(context)) = (self.is_recorded(), &self.context) {
+            context.span().set_attributes(attributes);
         }
     }
 
-    /// Marks the span as failed. `error_type` is one of a small set of words, as it is a dimension.
-    pub(super) fn fail(&self, error_type: impl Into<StringValue>) {
-        if self.open {
-            self.span.set_attribute(ERROR_TYPE, error_type.into());
-            self.span.set_status(Status::error(""));
-        }
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.facts.status = Some(status);
+    }
+
+    /// Marks the exchange as failed; the first reason counts.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.facts.error.get_or_insert(error);
     }
 
     /// Ends the span now. A handle that someone else still holds (a spawned task) does not prolong it.
     pub(super) fn end(&mut self) {
-        if self.open {
-            self.open = false;
-            self.span.context().span().end();
+        if !std::mem::replace(&mut self.is_open, false) {
+            return;
+        }
+        if let (true, Some(context)) = (self.is_recorded, &self.context) {
+            let Facts { status, error } = self.facts;
+            let span = context.span();
+            let status = status.map(|status| {
+                KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()))
+            });
+            span.set_attributes(status.into_iter().chain(error.map(Error::attribute)));
+            if error.is_some() {
+                span.set_status(Status::error(""));
+            }
+            span.end();
         }
     }
 
     /// Runs a piece of the exchange's work inside its span; a panic ends the span as failed.
     pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let mut unwinding = EndsWhenUnwound { exchange: self, returned: false };
-        let result = unwinding.exchange.span.in_scope(work);
+        let Exchange { carrier, context, .. } = &mut *unwinding.exchange;
+        let result = match context {
+            None => work(),
+            Some(context) if carrier.is_none() => {
+                let _attached = context.clone().attach();
+                work()
+            }
+            Some(_) => carrier.in_scope(work),
+        };
         unwinding.returned = true;
         result
     }
@@ -69,8 +154,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.fail(ERROR_CANCELLED);
-        self.end();
+        if self.is_open {
+            self.fail(Error::CANCELLED);
+            self.end();
+        }
     }
 }
 
@@ -83,7 +170,7 @@ struct EndsWhenUnwound<'a> {
 impl Drop for EndsWhenUnwound<'_> {
     fn drop(&mut self) {
         if !self.returned {
-            self.exchange.fail(ERROR_PANIC);
+            self.exchange.fail(Error::PANIC);
             self.exchange.end();
         }
     }

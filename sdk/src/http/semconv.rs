@@ -4,14 +4,19 @@
 //! travel, are never recorded.
 
 use http::{Uri, Version};
-
-use super::exchange::Exchange;
+use opentelemetry::KeyValue;
 
 pub(super) const CLIENT_ADDRESS: &str = "client.address";
+pub(super) const ERROR_TYPE: &str = "error.type";
+pub(super) const HTTP_REQUEST_HEADER: &str = "http.request.header.";
 pub(super) const HTTP_REQUEST_METHOD: &str = "http.request.method";
 pub(super) const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+pub(super) const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
+pub(super) const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
 pub(super) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 pub(super) const HTTP_ROUTE: &str = "http.route";
+pub(super) const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+pub(super) const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub(super) const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 pub(super) const SERVER_ADDRESS: &str = "server.address";
 pub(super) const SERVER_PORT: &str = "server.port";
@@ -23,39 +28,6 @@ pub(super) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
 /// What a value may weigh that comes from the other side of the socket.
 pub(super) const MAX_VALUE_BYTES: usize = 1024;
-
-/// A method somebody made up needs no more than this to be recognised.
-const MAX_METHOD_BYTES: usize = 32;
-
-/// A request's method, as the conventions have it: there are nine, and all others are one.
-pub(super) struct Method {
-    /// What a span's name begins with.
-    pub(super) name: &'static str,
-    value: &'static str,
-    original: Option<String>,
-}
-
-pub(super) fn method(method: &http::Method) -> Method {
-    const KNOWN: [&str; 9] =
-        ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
-    match KNOWN.into_iter().find(|known| *known == method.as_str()) {
-        Some(known) => Method { name: known, value: known, original: None },
-        None => Method {
-            name: "HTTP",
-            value: "_OTHER",
-            original: Some(cut(method.as_str(), MAX_METHOD_BYTES).to_owned()),
-        },
-    }
-}
-
-impl Method {
-    pub(super) fn describe(&self, exchange: &Exchange) {
-        exchange.set(HTTP_REQUEST_METHOD, self.value);
-        if let Some(original) = &self.original {
-            exchange.set(HTTP_REQUEST_METHOD_ORIGINAL, original.clone());
-        }
-    }
-}
 
 pub(super) fn protocol_version(version: Version) -> Option<&'static str> {
     match version {
@@ -108,16 +80,19 @@ pub(super) struct Target<'a> {
 }
 
 impl Target<'_> {
-    pub(super) fn describe(&self, exchange: &Exchange) {
-        exchange.set(URL_FULL, self.full());
-        exchange.set(SERVER_ADDRESS, bounded(unbracketed(self.host)));
+    /// How many attributes [`describe`](Self::describe) adds at most.
+    pub(super) const ATTRIBUTES: usize = 3;
+
+    pub(super) fn describe(&self, attributes: &mut Vec<KeyValue>) {
+        attributes.push(KeyValue::new(URL_FULL, self.full()));
+        attributes.push(KeyValue::new(SERVER_ADDRESS, bounded(unbracketed(self.host))));
         let default_port = match self.scheme {
             "http" => Some(80),
             "https" => Some(443),
             _ => None,
         };
         if let Some(port) = self.port.or(default_port) {
-            exchange.set(SERVER_PORT, i64::from(port));
+            attributes.push(KeyValue::new(SERVER_PORT, i64::from(port)));
         }
     }
 
@@ -145,7 +120,8 @@ pub(super) fn bounded(value: &str) -> String {
     cut(value, MAX_VALUE_BYTES).to_owned()
 }
 
-fn cut(value: &str, max_bytes: usize) -> &str {
+/// At most so many bytes of a text, cut between characters.
+pub(super) fn cut(value: &str, max_bytes: usize) -> &str {
     if value.len() <= max_bytes {
         return value;
     }
@@ -189,14 +165,5 @@ mod tests {
             query: Some("token=x"),
         };
         assert_eq!(target.full(), "https://REDACTED:REDACTED@[::1]:8443/cart?token=REDACTED");
-    }
-
-    #[test]
-    fn a_method_that_is_not_known_is_other() {
-        let made_up = http::Method::from_bytes("BREW".repeat(100).as_bytes()).unwrap();
-        let made_up = method(&made_up);
-        assert_eq!((made_up.name, made_up.value), ("HTTP", "_OTHER"));
-        assert_eq!(made_up.original.unwrap().len(), MAX_METHOD_BYTES);
-        assert_eq!(method(&http::Method::GET).name, "GET");
     }
 }

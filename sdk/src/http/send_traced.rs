@@ -1,6 +1,9 @@
 //! `send_traced` for reqwest's request builder.
 
-use super::{client, exchange, semconv};
+use super::exchange::Error;
+use super::start::Place;
+use super::{client, semconv};
+use crate::span;
 
 /// Sends a request in a CLIENT span of its own; see [`client`](super::client()).
 pub trait SendTraced {
@@ -19,7 +22,9 @@ impl SendTraced for reqwest::RequestBuilder {
     fn send_traced(self) -> impl Future<Output = reqwest::Result<reqwest::Response>> + Send {
         let (sender, request) = self.build_split();
         let started = request.map(|mut request| {
-            let exchange = client::start(request.method(), || {
+            let current = span::current();
+            let place = Place::default();
+            let exchange = client::start(current.as_ref(), place, request.method(), None, || {
                 let url = request.url();
                 Some(semconv::Target {
                     scheme: url.scheme(),
@@ -30,17 +35,19 @@ impl SendTraced for reqwest::RequestBuilder {
                     query: url.query(),
                 })
             });
-            client::inject(&exchange, request.headers_mut());
+            client::inject(current.as_ref(), &exchange, request.headers_mut());
             (exchange, request)
         });
         async move {
             let (mut exchange, request) = started?;
-            let span = exchange.span().clone();
-            let result = tracing::Instrument::instrument(sender.execute(request), span).await;
+            let mut sending = std::pin::pin!(sender.execute(request));
+            let result =
+                std::future::poll_fn(|context| exchange.run(|| sending.as_mut().poll(context)))
+                    .await;
             match &result {
                 Ok(response) => client::answered(&mut exchange, response.status()),
                 Err(error) => {
-                    exchange.fail(error_type(error));
+                    exchange.fail(Error::Other(error_type(error)));
                     exchange.end();
                 }
             }
@@ -58,7 +65,7 @@ fn error_type(error: &reqwest::Error) -> &'static str {
     } else if error.is_redirect() {
         "redirect"
     } else if error.is_body() {
-        exchange::ERROR_BODY
+        "body"
     } else {
         "request"
     }

@@ -1,24 +1,26 @@
 //! The server's side: a tower layer that gives each request a SERVER span.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::extract::{ConnectInfo, MatchedPath};
-use http::header::{HOST, USER_AGENT};
-use http::{Method, Request, Response};
+use axum::extract::MatchedPath;
+use http::{HeaderName, Method, Request, Response};
 use http_body::Body;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::SpanKind;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::info_span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::body::ResponseBody;
-use super::exchange::{ERROR_OTHER, Exchange};
-use super::{semconv, traceparent};
+use super::caller::{Caller, Callers};
+use super::exchange::{Begin, Error, Exchange};
+use super::head::{Head, Recorded};
+use super::method;
+use super::route::LastRoute;
+use super::start::{self, Place};
+use super::{semconv, traceresponse};
+use crate::span;
 
 /// Gives each request one SERVER span, which the handler runs in.
 ///
@@ -29,20 +31,73 @@ use super::{semconv, traceparent};
 /// The span begins with the request's head and ends with the response's last byte. Only a status of
 /// 500 or more is the server's fault, and marks the span as failed.
 pub fn server() -> ServerLayer {
-    ServerLayer { excluded: Arc::default() }
+    ServerLayer { settings: Arc::default() }
 }
 
 /// The layer that [`server`] makes.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ServerLayer {
-    excluded: Arc<Vec<String>>,
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Settings {
+    excluded: Vec<String>,
+    callers: Callers,
+    place: Place,
+    request_headers: Vec<Recorded>,
+    response_headers: Vec<Recorded>,
+    tells: Option<traceresponse::Header>,
 }
 
 impl ServerLayer {
     /// Does not trace requests for exactly this path, such as a health check's.
-    pub fn exclude(mut self, path: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.excluded).push(path.into());
+    pub fn exclude(self, path: impl Into<String>) -> Self {
+        self.with(|settings| settings.excluded.push(path.into()))
+    }
+
+    /// How far callers are trusted; [`Callers::Trust`] by default.
+    pub fn callers(self, callers: Callers) -> Self {
+        self.with(|settings| settings.callers = callers)
+    }
+
+    /// Puts the request's span in the OpenTelemetry context only, which costs half as much.
+    ///
+    /// Lines and spans in the handler, `#[tracing::instrument]` included, belong to it as before. What
+    /// asks `tracing` for the span finds none, unless a span of the handler's own is around it:
+    /// `Span::current().context()` is empty, and `in_current_span()` carries nothing into a task;
+    /// [`spanline::spawn`](crate::spawn) does.
+    pub fn context_only(self) -> Self {
+        self.with(|settings| settings.place = Place::Context)
+    }
+
+    /// Records a header of requests as `http.request.header.<name>`. Mind what it may hold: cookies
+    /// and tokens are nobody else's business.
+    pub fn record_request_header(self, name: HeaderName) -> Self {
+        let recorded = Recorded::new(semconv::HTTP_REQUEST_HEADER, name);
+        self.with(|settings| settings.request_headers.push(recorded))
+    }
+
+    /// Records a header of responses as `http.response.header.<name>`.
+    pub fn record_response_header(self, name: HeaderName) -> Self {
+        let recorded = Recorded::new(semconv::HTTP_RESPONSE_HEADER, name);
+        self.with(|settings| settings.response_headers.push(recorded))
+    }
+
+    /// Tells the caller the request's trace in a response header of this name: `traceresponse` has the
+    /// form of a `traceparent`, and a header of another name has the trace id alone.
+    ///
+    /// ```
+    /// use axum::http::HeaderName;
+    /// let layer = spanline::http::server().tell_trace_id(HeaderName::from_static("x-trace-id"));
+    /// ```
+    pub fn tell_trace_id(self, header: HeaderName) -> Self {
+        self.with(|settings| settings.tells = Some(traceresponse::Header::new(header)))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
         self
     }
 }
@@ -51,7 +106,8 @@ impl<S> Layer<S> for ServerLayer {
     type Service = ServerService<S>;
 
     fn layer(&self, inner: S) -> ServerService<S> {
-        ServerService { inner, excluded: Arc::clone(&self.excluded) }
+        let shared = Shared { settings: Arc::clone(&self.settings), route: LastRoute::default() };
+        ServerService { inner, shared: Arc::new(shared) }
     }
 }
 
@@ -59,7 +115,13 @@ impl<S> Layer<S> for ServerLayer {
 #[derive(Clone, Debug)]
 pub struct ServerService<S> {
     inner: S,
-    excluded: Arc<Vec<String>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: Arc<Settings>,
+    route: LastRoute,
 }
 
 impl<S, B, R> Service<Request<B>> for ServerService<S>
@@ -76,80 +138,44 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
-        let mut exchange = if self.excluded.iter().any(|path| path == request.uri().path()) {
-            Exchange::untraced()
-        } else {
-            start(&request)
-        };
+        let mut exchange = self.shared.start(&request);
         let answers_head = request.method() == Method::HEAD;
         let inner = exchange.run(|| self.inner.call(request));
-        ServerFuture { inner, exchange: Some(exchange), answers_head }
+        let settings =
+            self.shared.settings.has_response_work().then(|| Arc::clone(&self.shared.settings));
+        ServerFuture { inner, exchange: Some(exchange), answers_head, settings }
     }
 }
 
-fn start<B>(request: &Request<B>) -> Exchange {
-    let method = semconv::method(request.method());
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let name = match route {
-        Some(route) => format!("{} {route}", method.name),
-        None => method.name.to_owned(),
-    };
-    // A server's span continues the caller's trace, or begins one: whatever span is active around the
-    // accept loop is no ancestor of it.
-    let exchange = Exchange::new(info_span!(
-        target: "spanline::http",
-        parent: None,
-        "http.server",
-        otel.kind = "server",
-        otel.name = name,
-    ));
-    if exchange.span().is_disabled() {
-        return exchange;
+impl Settings {
+    /// Whether a response needs to be looked at.
+    fn has_response_work(&self) -> bool {
+        self.tells.is_some() || !self.response_headers.is_empty()
     }
-    if let Some(parent) = traceparent::extract(request.headers()) {
-        let parent = opentelemetry::Context::new().with_remote_span_context(parent);
-        // Refused only where no OpenTelemetry layer is installed: then there is no trace to continue.
-        let _ = exchange.span().set_parent(parent);
-    }
-    describe(&exchange, request, &method, route);
-    exchange
 }
 
-fn describe<B>(
-    exchange: &Exchange,
-    request: &Request<B>,
-    method: &semconv::Method,
-    route: Option<&str>,
-) {
-    method.describe(exchange);
-    if let Some(route) = route {
-        exchange.set(semconv::HTTP_ROUTE, semconv::bounded(route));
-    }
-    let uri = request.uri();
-    exchange.set(semconv::URL_PATH, semconv::bounded(uri.path()));
-    if let Some(query) = uri.query() {
-        exchange.set(semconv::URL_QUERY, semconv::redacted_query(query));
-    }
-    exchange.set(semconv::URL_SCHEME, semconv::scheme(uri));
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    // HTTP/1 names the host in a header, HTTP/2 in the target.
-    let authority =
-        uri.authority().cloned().or_else(|| header(HOST)?.parse::<http::uri::Authority>().ok());
-    if let Some(authority) = authority {
-        exchange
-            .set(semconv::SERVER_ADDRESS, semconv::bounded(semconv::unbracketed(authority.host())));
-        if let Some(port) = authority.port_u16() {
-            exchange.set(semconv::SERVER_PORT, i64::from(port));
+impl Shared {
+    fn start<B>(&self, request: &Request<B>) -> Exchange {
+        let settings = &*self.settings;
+        if settings.excluded.iter().any(|path| path == request.uri().path()) {
+            return Exchange::untraced();
         }
-    }
-    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        exchange.set(semconv::CLIENT_ADDRESS, peer.ip().to_string());
-    }
-    if let Some(agent) = header(USER_AGENT) {
-        exchange.set(semconv::USER_AGENT_ORIGINAL, semconv::bounded(agent));
-    }
-    if let Some(version) = semconv::protocol_version(request.version()) {
-        exchange.set(semconv::NETWORK_PROTOCOL_VERSION, version);
+        let current = span::current();
+        let http = current.as_ref().map(|current| &current.http);
+        let known = http.and_then(|http| http.known_methods.as_deref());
+        let propagation = http.map(|http| http.propagation).unwrap_or_default();
+        let method = method::Method::of(request.method(), known);
+        let template = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let route = template.map(|template| (template, self.route.find(template)));
+        let name = match route {
+            Some((_, Some(route))) => route.name(&method),
+            Some((template, None)) => format!("{} {template}", method.name).into(),
+            None => method.name.into(),
+        };
+        let head = Head { request, method, route, recorded: &settings.request_headers };
+        let begin = Begin { kind: SpanKind::Server, name, attributes: || head.attributes() };
+        let caller = Caller::of(request.headers(), settings.callers, propagation);
+        start::server(current.as_deref(), settings.place, caller, begin)
     }
 }
 
@@ -161,6 +187,8 @@ pin_project! {
         // Moves into the body when the answer is there.
         exchange: Option<Exchange>,
         answers_head: bool,
+        // Only where the response's head is of interest.
+        settings: Option<Arc<Settings>>,
     }
 }
 
@@ -179,11 +207,18 @@ where
         });
         let mut exchange = this.exchange.take().unwrap_or_else(Exchange::untraced);
         Poll::Ready(match result {
-            Ok(response) => {
+            Ok(mut response) => {
                 let status = response.status();
-                exchange.set(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
+                exchange.answered(status);
                 if status.is_server_error() {
-                    exchange.fail(status.as_str().to_owned());
+                    exchange.fail(Error::Status(status));
+                }
+                if let Some(settings) = this.settings {
+                    let recorded = settings.response_headers.iter();
+                    exchange.describe(recorded.filter_map(|one| one.read(response.headers())));
+                    if let (Some(header), Some(span)) = (&settings.tells, exchange.span_context()) {
+                        header.tell(&span, response.headers_mut());
+                    }
                 }
                 let (head, body) = response.into_parts();
                 let body =
@@ -191,7 +226,7 @@ where
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {
-                exchange.fail(ERROR_OTHER);
+                exchange.fail(Error::OTHER);
                 exchange.end();
                 Err(error)
             }

@@ -7,6 +7,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
+use crate::context::SpanIds;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
@@ -33,17 +35,22 @@ pub(crate) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
 
 /// Names `span` as the caller, in place of whatever the headers said before.
 pub(crate) fn inject(span: &SpanContext, headers: &mut HeaderMap) {
-    if !span.is_valid() {
-        return;
-    }
-    let flags = span.trace_flags().to_u8() & KNOWN_FLAGS;
-    let value = format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id());
-    let Ok(value) = HeaderValue::try_from(value) else { return };
+    let Some(value) = value(span) else { return };
     headers.insert(TRACEPARENT, value);
     match HeaderValue::try_from(span.trace_state().header()) {
         Ok(state) if !state.is_empty() => headers.insert(TRACESTATE, state),
         _ => headers.remove(TRACESTATE),
     };
+}
+
+/// The header's value for a span; `None` if its ids are none.
+pub(crate) fn value(span: &SpanContext) -> Option<HeaderValue> {
+    let ids = SpanIds::of(span)?;
+    let mut value = *b"00-................................-................-0.";
+    value[3..35].copy_from_slice(&ids.trace_hex());
+    value[36..52].copy_from_slice(&ids.span_hex());
+    value[54] = b'0' + (span.trace_flags().to_u8() & KNOWN_FLAGS);
+    HeaderValue::from_bytes(&value).ok()
 }
 
 fn parse(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {

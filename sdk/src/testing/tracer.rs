@@ -8,9 +8,8 @@ use std::sync::Once;
 use opentelemetry::global::{self, BoxedSpan, BoxedTracer, GlobalTracerProvider};
 use opentelemetry::trace::{SpanBuilder, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope};
-use tracing::{Dispatch, dispatcher};
 
-use crate::trace::Route;
+use crate::span;
 
 /// Sets the global provider, once in a process.
 pub(super) fn install() {
@@ -45,12 +44,9 @@ impl Tracer for RoutedTracer {
     type Span = BoxedSpan;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> BoxedSpan {
-        let provider = dispatcher::get_default(|dispatch: &Dispatch| {
-            dispatch.downcast_ref().map(|route: &Route| route.provider.clone())
-        });
-        match provider {
-            Some(provider) => {
-                let tracer = provider.tracer_with_scope(self.scope.clone());
+        match span::current() {
+            Some(current) => {
+                let tracer = current.tracer.with_scope(self.scope.clone());
                 BoxedTracer::new(Box::new(tracer)).build_with_context(builder, parent)
             }
             None => self.without_test.build_with_context(builder, parent),

@@ -1,17 +1,11 @@
 //! Takes every span when it ends.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use opentelemetry::Context;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::SpanData;
 
 use super::queue::SpanQueue;
-use crate::config::MAX_SHUTDOWN_TIMEOUT;
-
-/// How long `force_flush`, which is given no time, may take.
-const FORCE_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::span::Sink;
 
 /// Hands ended spans to the queue.
 #[derive(Debug)]
@@ -26,25 +20,16 @@ impl Processor {
     }
 }
 
-impl SpanProcessor for Processor {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-
-    fn on_end(&self, span: SpanData) {
-        if span.span_context.is_sampled() {
-            self.queue.push(span, self.batch_spans);
-        }
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        in_time(self.queue.flush(Instant::now() + FORCE_FLUSH_TIMEOUT), FORCE_FLUSH_TIMEOUT)
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        let timeout = timeout.min(MAX_SHUTDOWN_TIMEOUT);
-        in_time(self.queue.close(Instant::now() + timeout), timeout)
+impl Sink for Processor {
+    fn take(&self, span: SpanData) {
+        self.queue.push(span, self.batch_spans);
     }
 }
 
-fn in_time(done: bool, timeout: Duration) -> OTelSdkResult {
-    if done { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+/// Nobody wants spans; they have ids all the same.
+#[derive(Debug)]
+pub(super) struct Nobody;
+
+impl Sink for Nobody {
+    fn take(&self, _: SpanData) {}
 }

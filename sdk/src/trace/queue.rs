@@ -114,7 +114,7 @@ impl SpanQueue {
     }
 
     /// Sends what has ended so far; `false` if the deadline passed first.
-    pub(super) fn flush(&self, deadline: Instant) -> bool {
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         let target = state.settled() + state.ledger.queued;
         state.urgent_until = target;

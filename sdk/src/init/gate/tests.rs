@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::SpanData;
 use tracing::Dispatch;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -15,25 +14,16 @@ use super::super::subscriber;
 use crate::config::{Config, Overrides};
 use crate::context;
 use crate::log::{self, Lines, LogOutput, LogSettings};
+use crate::span::{Limits, Provider, Sampling, Sink};
 use crate::vars::Reader;
 
 /// Keeps what ends.
 #[derive(Clone, Debug, Default)]
 struct Ended(Arc<Mutex<Vec<SpanData>>>);
 
-impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut Span, _: &opentelemetry::Context) {}
-
-    fn on_end(&self, span: SpanData) {
+impl Sink for Ended {
+    fn take(&self, span: SpanData) {
         self.0.lock().unwrap().push(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
     }
 }
 
@@ -54,10 +44,8 @@ fn scene(vars: &[(&'static str, &'static str)], overrides: &Overrides) -> Scene 
     settings.output = LogOutput::File(file.clone());
     let (layer, lines) = log::start(settings).unwrap();
     let ended = Ended::default();
-    let provider = SdkTracerProvider::builder()
-        .with_sampler(config.sampler.clone())
-        .with_span_processor(ended.clone())
-        .build();
+    let sampling = Sampling { sampler: config.sampler.clone(), reads_attributes: false };
+    let provider = Provider::new(sampling, Limits::default(), Arc::new(ended.clone()));
     let dispatch = subscriber(&config, layer, provider.tracer("gate")).into();
     Scene { dispatch, ended, lines, file, _directory: directory }
 }

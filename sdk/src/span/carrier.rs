@@ -1,0 +1,46 @@
+//! Lets a `tracing` span carry a span that was started already.
+//!
+//! tracing-opentelemetry starts the OpenTelemetry span of a `tracing` span itself, from what the `tracing`
+//! span's fields say. A request's span says more than fields can do cheaply, and its sampler has to see
+//! it; so it is started first, and handed over at the moment when the layer asks the tracer for one.
+
+use std::cell::Cell;
+
+use opentelemetry::Context;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::Span;
+
+/// The name that a `tracing` span must have to carry a span of ours.
+pub(crate) const CARRIER: &str = "spanline.carrier";
+
+thread_local! {
+    static HANDED_OVER: Cell<Option<Span>> = const { Cell::new(None) };
+}
+
+/// Makes `carrier` carry `span`, and gives back the context that has it.
+///
+/// # Errors
+/// The span itself, if the carrier is disabled, has started another, or its layer asks another tracer.
+#[allow(
+    clippy::result_large_err,
+    reason = "it is the span that comes back, to be put elsewhere at once"
+)]
+pub(crate) fn carry(carrier: &tracing::Span, span: Span) -> Result<Context, Span> {
+    let mut handed = Some(span);
+    // The cell is gone while the thread is torn down.
+    let _ = HANDED_OVER.try_with(|cell| cell.set(handed.take()));
+    if let Some(span) = handed {
+        return Err(span);
+    }
+    let context = carrier.context();
+    match handed_over() {
+        None => Ok(context),
+        Some(span) => Err(span),
+    }
+}
+
+/// The span that is being handed over on this thread, for the tracer.
+pub(super) fn handed_over() -> Option<Span> {
+    HANDED_OVER.try_with(Cell::take).ok().flatten()
+}

@@ -1,0 +1,279 @@
+//! Makes spans: decides by the sampler, gives ids, applies the limits.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry::time::now;
+use opentelemetry::trace::{
+    Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId,
+};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{
+    IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision, SamplingResult,
+    ShouldSample as _, SpanData,
+};
+
+use super::{CARRIER, Limits, Sink, Span, carrier};
+
+/// Who decides whether a span is recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct Sampling {
+    pub(crate) sampler: Sampler,
+    /// Whether its decision may depend on the span's attributes, which then have to be made first.
+    pub(crate) reads_attributes: bool,
+}
+
+/// Makes the tracers of a process; they share all but their scope.
+#[derive(Clone, Debug)]
+pub(crate) struct Provider {
+    shared: Arc<Shared>,
+}
+
+/// Makes spans of one instrumentation scope.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    scope: InstrumentationScope,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    sampling: Sampling,
+    limits: Limits,
+    ids: RandomIdGenerator,
+    sink: Arc<dyn Sink>,
+    is_down: AtomicBool,
+}
+
+/// Whose child a span is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parent<'a> {
+    /// The span of a context, if it has one.
+    Context(&'a Context),
+    /// A span of another process. It needs no context, which would be an allocation.
+    Remote(&'a SpanContext),
+    /// Nobody's.
+    None,
+}
+
+/// A span to be started by [`Tracer::open`].
+pub(crate) struct Start<'a, F> {
+    pub(crate) kind: SpanKind,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) parent: Parent<'a>,
+    pub(crate) links: Vec<Link>,
+    /// Called for a span that is recorded, or if the sampler wants to know; never otherwise.
+    pub(crate) attributes: F,
+}
+
+// === impl Provider ===
+
+impl Provider {
+    pub(crate) fn new(sampling: Sampling, limits: Limits, sink: Arc<dyn Sink>) -> Self {
+        let (ids, is_down) = (RandomIdGenerator::default(), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { sampling, limits, ids, sink, is_down }) }
+    }
+
+    /// From now on spans that start have no ids and are not recorded. Those that have started end as usual.
+    pub(crate) fn shut_down(&self) {
+        self.shared.is_down.store(true, Ordering::Relaxed);
+    }
+}
+
+impl opentelemetry::trace::TracerProvider for Provider {
+    type Tracer = Tracer;
+
+    fn tracer_with_scope(&self, scope: InstrumentationScope) -> Tracer {
+        Tracer::new(scope, &self.shared)
+    }
+}
+
+// === impl Tracer ===
+
+impl opentelemetry::trace::Tracer for Tracer {
+    type Span = Span;
+
+    fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
+        if builder.name == CARRIER
+            && let Some(span) = carrier::handed_over()
+        {
+            return span;
+        }
+        if self.is_silent(Parent::Context(parent)) {
+            return Span::none();
+        }
+        let attributes = builder.attributes.unwrap_or_default();
+        let kind = builder.span_kind.unwrap_or(SpanKind::Internal);
+        let links = builder.links.unwrap_or_default();
+        let sample =
+            self.sample(Parent::Context(parent), &builder.name, &kind, &attributes, &links);
+        let start_time = builder.start_time;
+        let start = Start {
+            kind,
+            name: builder.name,
+            parent: Parent::Context(parent),
+            links,
+            attributes: || attributes,
+        };
+        let mut span = self.begin(start, sample, start_time);
+        if let Some(events) = builder.events {
+            span.record(|data, limits| data.events = limits.events(events));
+        }
+        span
+    }
+}
+
+impl Tracer {
+    fn new(scope: InstrumentationScope, shared: &Arc<Shared>) -> Self {
+        Self { inner: Arc::new(Inner { scope, shared: Arc::clone(shared) }) }
+    }
+
+    /// A tracer of the same provider.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_scope(&self, scope: InstrumentationScope) -> Self {
+        Self::new(scope, &self.inner.shared)
+    }
+
+    /// Starts a span whose attributes are made only if they are needed.
+    pub(crate) fn open<F: FnOnce() -> Vec<KeyValue>>(&self, start: Start<'_, F>) -> Span {
+        if self.is_silent(start.parent) {
+            return Span::none();
+        }
+        let Start { kind, name, parent, links, attributes } = start;
+        if self.inner.shared.sampling.reads_attributes {
+            let made = attributes();
+            let sample = self.sample(parent, &name, &kind, &made, &links);
+            let attributes = || made;
+            self.begin(Start { kind, name, parent, links, attributes }, sample, None)
+        } else {
+            let sample = self.sample(parent, &name, &kind, &[], &links);
+            self.begin(Start { kind, name, parent, links, attributes }, sample, None)
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.inner.shared.limits
+    }
+
+    pub(super) fn sink(&self) -> &dyn Sink {
+        &*self.inner.shared.sink
+    }
+
+    fn is_silent(&self, parent: Parent<'_>) -> bool {
+        let is_suppressed = match parent {
+            Parent::Context(context) => context.is_telemetry_suppressed(),
+            Parent::Remote(_) | Parent::None => false,
+        };
+        is_suppressed || self.inner.shared.is_down.load(Ordering::Relaxed)
+    }
+
+    fn sample(
+        &self,
+        parent: Parent<'_>,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> Sample {
+        let Shared { sampling, ids, .. } = &*self.inner.shared;
+        let trace_id = parent.with(|parent| match parent {
+            Some(parent) => parent.trace_id(),
+            None => ids.new_trace_id(),
+        });
+        let ask = |context: &Context| {
+            let sampler = &sampling.sampler;
+            sampler.should_sample(Some(context), trace_id, name, kind, attributes, links)
+        };
+        let result = match (parent, &sampling.sampler) {
+            // Its answer is known, and asking would need a context.
+            (Parent::Remote(remote), Sampler::ParentBased(_)) => SamplingResult {
+                decision: if remote.is_sampled() {
+                    SamplingDecision::RecordAndSample
+                } else {
+                    SamplingDecision::Drop
+                },
+                attributes: Vec::new(),
+                trace_state: remote.trace_state().clone(),
+            },
+            (Parent::Remote(remote), _) => {
+                ask(&Context::new().with_remote_span_context(remote.clone()))
+            }
+            (Parent::Context(context), _) => ask(context),
+            (Parent::None, _) => ask(&Context::new()),
+        };
+        Sample { trace_id, result }
+    }
+
+    fn begin<F: FnOnce() -> Vec<KeyValue>>(
+        &self,
+        start: Start<'_, F>,
+        sample: Sample,
+        start_time: Option<std::time::SystemTime>,
+    ) -> Span {
+        let Shared { limits, ids, .. } = &*self.inner.shared;
+        let SamplingResult { decision, attributes: further, trace_state } = sample.result;
+        let (parent_span_id, parent_span_is_remote, flags) = start.parent.with(|parent| {
+            parent.map_or(
+                (opentelemetry::trace::SpanId::INVALID, false, TraceFlags::default()),
+                |parent| (parent.span_id(), parent.is_remote(), parent.trace_flags()),
+            )
+        });
+        let flags = match decision {
+            SamplingDecision::RecordAndSample => flags.with_sampled(true),
+            SamplingDecision::RecordOnly => flags.with_sampled(false),
+            SamplingDecision::Drop => TraceFlags::default(),
+        };
+        let span_context =
+            SpanContext::new(sample.trace_id, ids.new_span_id(), flags, false, trace_state);
+        if decision == SamplingDecision::Drop {
+            return Span::unrecorded(span_context);
+        }
+        let mut attributes = (start.attributes)();
+        attributes.extend(further);
+        let max_attributes = limits.counts.max_attributes_per_span;
+        let dropped_attributes_count = limits.bound(&mut attributes, max_attributes);
+        let start_time = start_time.unwrap_or_else(now);
+        let data = SpanData {
+            span_context,
+            parent_span_id,
+            parent_span_is_remote,
+            span_kind: start.kind,
+            name: start.name,
+            start_time,
+            end_time: start_time,
+            attributes,
+            dropped_attributes_count,
+            events: opentelemetry_sdk::trace::SpanEvents::default(),
+            links: limits.links(start.links),
+            status: Status::Unset,
+            instrumentation_scope: self.inner.scope.clone(),
+        };
+        Span::recorded(data, self.clone())
+    }
+}
+
+/// What the sampler said, and of which trace.
+struct Sample {
+    trace_id: TraceId,
+    result: SamplingResult,
+}
+
+impl Parent<'_> {
+    /// The parent's ids, if they are any: an invalid span is nobody's parent.
+    fn with<T>(self, use_it: impl FnOnce(Option<&SpanContext>) -> T) -> T {
+        let valid = |context: &SpanContext| context.is_valid();
+        match self {
+            Parent::Context(context) => {
+                use_it(Some(context.span().span_context()).filter(|context| valid(context)))
+            }
+            Parent::Remote(remote) => use_it(Some(remote).filter(|context| valid(context))),
+            Parent::None => use_it(None),
+        }
+    }
+}

@@ -3,6 +3,9 @@
 //! builder > environment > default. A variable that is empty counts as not set, as the specification has
 //! it. All faults are collected; each leaves its setting at the default.
 
+mod metrics;
+
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use crate::endpoint::{self, Endpoint, OtlpProtocol};
 use crate::error::Fault;
 use crate::log::{LogFormat, LogOutput};
 use crate::vars::{Millis, Reader};
+
+pub(crate) use metrics::{ExemplarFilter, MetricsConfig};
 
 /// What the builder was told; `None` leaves it to the environment.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +32,9 @@ pub(crate) struct Overrides {
     pub(crate) sampler: Option<Sampler>,
     pub(crate) shutdown_timeout: Option<Duration>,
     pub(crate) resource_attributes: Vec<(String, String)>,
+    pub(crate) metrics_address: Option<SocketAddr>,
+    pub(crate) metric_prefix: String,
+    pub(crate) metric_labels: Vec<(String, String)>,
 }
 
 /// What is in force.
@@ -49,6 +57,7 @@ pub(crate) struct Config {
     pub(crate) http: HttpConfig,
     /// `None` when spans are not to be exported.
     pub(crate) export: Option<ExportConfig>,
+    pub(crate) metrics: MetricsConfig,
     pub(crate) shutdown_timeout: Duration,
 }
 
@@ -127,6 +136,7 @@ impl Config {
         let log_filter = overrides.log_filter.clone().or_else(|| reader.text("RUST_LOG"));
         let trace_filter =
             overrides.trace_filter.clone().or_else(|| reader.text("SPANLINE_TRACE_FILTER"));
+        let is_disabled = reader.boolean("OTEL_SDK_DISABLED").unwrap_or(false);
         Self {
             log_format: log_format.unwrap_or_default(),
             log_output: log_output.unwrap_or_default(),
@@ -141,7 +151,8 @@ impl Config {
                 .into_iter()
                 .find_map(|setting| reader.parse(setting, "a whole number of characters")),
             http: read_http(reader),
-            export: read_export(overrides, reader),
+            export: read_export(is_disabled, overrides, reader),
+            metrics: MetricsConfig::read(is_disabled, overrides, reader),
             shutdown_timeout: overrides
                 .shutdown_timeout
                 .unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT)
@@ -178,8 +189,11 @@ fn read_http(reader: &mut Reader<'_>) -> HttpConfig {
     HttpConfig { propagation, known_methods }
 }
 
-fn read_export(overrides: &Overrides, reader: &mut Reader<'_>) -> Option<ExportConfig> {
-    let is_disabled = reader.boolean("OTEL_SDK_DISABLED").unwrap_or(false);
+fn read_export(
+    is_disabled: bool,
+    overrides: &Overrides,
+    reader: &mut Reader<'_>,
+) -> Option<ExportConfig> {
     let exporter = reader.text("OTEL_TRACES_EXPORTER").unwrap_or_else(|| "otlp".to_owned());
     let is_wanted = match exporter.as_str() {
         "otlp" => true,
@@ -321,8 +335,12 @@ mod tests {
     #[test]
     fn every_setting_that_is_read_stands_in_the_table_of_the_docs() {
         let docs = include_str!("lib.rs");
-        let sources =
-            [include_str!("config.rs"), include_str!("endpoint.rs"), include_str!("resource.rs")];
+        let sources = [
+            include_str!("config.rs"),
+            include_str!("config/metrics.rs"),
+            include_str!("endpoint.rs"),
+            include_str!("resource.rs"),
+        ];
         let is_name = |text: &&str| {
             let known =
                 ["OTEL_", "SPANLINE_", "POD_", "NODE_", "HOST_", "CONTAINER_", "K8S_", "RUST_"];

@@ -3,9 +3,11 @@
 mod gate;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use opentelemetry::global;
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider as _;
@@ -20,7 +22,7 @@ use crate::config::{Config, MAX_SHUTDOWN_TIMEOUT, Overrides};
 use crate::endpoint::OtlpProtocol;
 use crate::error::{Fault, InitError};
 use crate::log::{self, LineLedger, Lines, LogFormat, LogOutput, LogSettings};
-use crate::metrics::Registry;
+use crate::metrics::{self, Metrics, Registry};
 use crate::resource::{self, Speaker};
 use crate::span::{Current, Tracer};
 use crate::trace::{self, SpanLedger, Spans};
@@ -91,7 +93,7 @@ pub struct Ledger {
 struct Started {
     lines: Lines,
     spans: Spans,
-    registry: Registry,
+    metrics: Metrics,
     shutdown_timeout: Duration,
     /// Locked while a shutdown runs, so that a second one waits for the first.
     is_down: Mutex<bool>,
@@ -165,6 +167,26 @@ impl Builder {
         self
     }
 
+    /// Where `/metrics` is served; `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` otherwise, and 0.0.0.0:9464 by
+    /// default. Port 0 is any free one, which [`Telemetry::metrics_addr`] then tells.
+    pub fn metrics_addr(mut self, address: SocketAddr) -> Self {
+        self.overrides.metrics_address = Some(address);
+        self
+    }
+
+    /// Puts a prefix such as `shop_` before the name of every metric that the service registers. The names that
+    /// conventions and libraries give are left as they are, since dashboards know them.
+    pub fn metric_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.overrides.metric_prefix = prefix.into();
+        self
+    }
+
+    /// Puts a label on every series, unless it has one of the name itself.
+    pub fn metric_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.overrides.metric_labels.push((name.into(), value.into()));
+        self
+    }
+
     /// How long the shutdown may take for everything together; 5 s by default.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.overrides.shutdown_timeout = Some(timeout);
@@ -206,6 +228,7 @@ impl Builder {
         let speaker = resource::speaker(&self.name, attributes, &mut reader);
         let mut faults = reader.into_faults();
         faults.extend(gate::faults(&config));
+        faults.extend(metrics::faults(&config.metrics));
         (Plan { config, speaker }, faults)
     }
 }
@@ -221,13 +244,14 @@ impl Plan {
         let (layer, lines) = log::start(self.log_settings()).map_err(InitError::Output)?;
         let resource = self.speaker.resource.clone();
         let spans = trace::start(&self.config, &resource).map_err(InitError::Exporter)?;
-        if !install(&self.config, layer, &lines, &spans) {
+        let metrics = Metrics::new(&self.config.metrics, &self.speaker.resource);
+        if !install(&self.config, layer, &lines, &spans, &metrics) {
             // Another thread was faster; what was started for nothing ends.
             spans.shutdown(Instant::now());
             lines.shutdown(Instant::now());
             return Err(InitError::SubscriberIsSet);
         }
-        Ok(self.remember(lines, spans))
+        Ok(self.remember(lines, spans, metrics))
     }
 
     /// Goes without whatever cannot be had, and says so.
@@ -253,14 +277,15 @@ impl Plan {
                 .push(format!("there is no thread to export spans: {error}; they are dropped"));
             trace::without_exporter(&self.config)
         });
-        if !install(&self.config, layer, &lines, &spans) {
+        let metrics = Metrics::new(&self.config.metrics, &self.speaker.resource);
+        if !install(&self.config, layer, &lines, &spans, &metrics) {
             complaints.push(
                 "this process has a tracing subscriber already, which keeps its lines and spans; call init \
                  once, and before any other"
                     .to_owned(),
             );
         }
-        self.remember(lines, spans)
+        self.remember(lines, spans, metrics)
     }
 
     fn log_settings(&self) -> LogSettings {
@@ -271,27 +296,37 @@ impl Plan {
         }
     }
 
-    fn remember(self, lines: Lines, spans: Spans) -> Arc<Started> {
+    fn remember(self, lines: Lines, spans: Spans, metrics: Metrics) -> Arc<Started> {
         let started = Arc::new(Started {
             lines,
             spans,
-            registry: Registry::default(),
+            metrics,
             shutdown_timeout: self.config.shutdown_timeout,
             is_down: Mutex::new(false),
         });
-        // A second start in one process is not the one that `serve` ends; its own drop ends it.
-        drop(STARTED.set(Arc::clone(&started)));
+        // A second start in one process is not the one that `serve` ends; its own drop ends it. Nor does it
+        // serve metrics: the first one has the port.
+        if STARTED.set(Arc::clone(&started)).is_ok() {
+            started.metrics.start(&self.config.metrics);
+        }
         started
     }
 }
 
 /// Sets everything global; nothing, and `false`, if the process has a `tracing` subscriber already.
-fn install(config: &Config, lines_layer: log::LineLayer, lines: &Lines, spans: &Spans) -> bool {
+fn install(
+    config: &Config,
+    lines_layer: log::LineLayer,
+    lines: &Lines,
+    spans: &Spans,
+    metrics: &Metrics,
+) -> bool {
     let subscriber = subscriber(config, lines_layer, spans.provider().tracer("spanline"));
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         return false;
     }
     global::set_tracer_provider(spans.provider().clone());
+    global::set_meter_provider(metrics.meters());
     global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
         Box::new(TraceContextPropagator::new()),
         Box::new(BaggagePropagator::new()),
@@ -345,7 +380,24 @@ pub(crate) fn parts(builder: &Builder, vars: &dyn Vars) -> Result<Parts, Vec<Fau
 impl Telemetry {
     /// The registry of the service's own metrics.
     pub fn registry(&self) -> &Registry {
-        &self.started.registry
+        self.started.metrics.registry()
+    }
+
+    /// Answers `GET /metrics`, for a service that would rather serve its metrics on a port that it has:
+    /// OpenMetrics 1.0 with exemplars to those who ask for it, the text format 0.0.4 to others.
+    ///
+    /// ```
+    /// # let telemetry = spanline::init("checkout");
+    /// let app: axum::Router = axum::Router::new().nest("/prometheus", telemetry.metrics_router());
+    /// ```
+    pub fn metrics_router(&self) -> Router {
+        self.started.metrics.router()
+    }
+
+    /// Where the listener of `/metrics` is found, if there is one: 0.0.0.0:9464 unless
+    /// `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` say otherwise.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.started.metrics.address()
     }
 
     /// The account of all lines and spans, exact at every moment.
@@ -407,6 +459,7 @@ impl Started {
                 "spans were dropped at the end: they could not be delivered before the shutdown's deadline"
             );
         }
+        self.metrics.shutdown(deadline);
         self.lines.shutdown(deadline);
         *is_down = true;
     }

@@ -62,14 +62,18 @@
 //! | `OTEL_PROPAGATORS` | what the HTTP layers take from callers and tell others: `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
 //! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | methods that are not recorded as `_OTHER`, in place of the conventions' nine | |
 //! | `OTEL_TRACES_EXPORTER` | `otlp`, `none` | `otlp` |
-//! | `OTEL_SDK_DISABLED` | `true`: no spans are exported; lines are printed all the same | `false` |
+//! | `OTEL_METRICS_EXPORTER` | a list of `prometheus` (serves `/metrics`), `none` | `prometheus` (specification: `otlp`; a scraper needs no agent) |
+//! | `OTEL_EXPORTER_PROMETHEUS_HOST` | the IP address on which `/metrics` is served | `0.0.0.0` (specification: localhost; a pod is scraped from outside) |
+//! | `OTEL_EXPORTER_PROMETHEUS_PORT` | its port | 9464 |
+//! | `OTEL_METRICS_EXEMPLAR_FILTER` | which observations leave an exemplar: those in a sampled span (`trace_based`), in any span (`always_on`), none (`always_off`) | `trace_based` |
+//! | `OTEL_SDK_DISABLED` | `true`: no spans are exported, no metrics served; lines are printed all the same | `false` |
 //! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_ATTRIBUTE_COUNT_LIMIT` | attributes of a span | 128 |
 //! | `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` | characters of an attribute's value, in spans, events and links | no limit |
 //! | `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT` | events and links of a span | 128 |
 //! | `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | attributes of an event and of a link | 128 |
 //! | `POD_NAME`, `POD_UID`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `K8S_CLUSTER_NAME` | resource attributes `k8s.…`, as manifests fill them from the downward API | |
 //!
-//! Not honoured yet: metrics (`OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_PROMETHEUS_…`), TLS to the agent
+//! Not honoured yet: pushes of metrics (`otlp` in `OTEL_METRICS_EXPORTER`), TLS to the agent
 //! (`OTEL_EXPORTER_OTLP_CERTIFICATE` and the like; an `https://` endpoint is refused with a warning).
 //!
 //! # Features
@@ -85,7 +89,7 @@ mod log;
 mod trace;
 
 pub mod http;
-mod metrics;
+pub mod metrics;
 
 #[cfg(feature = "testing")]
 pub mod testing;

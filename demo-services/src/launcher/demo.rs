@@ -300,6 +300,7 @@ impl Demo {
             Role::Python => {
                 let mut vars = vec![("PORT", ports.api_python.to_string())];
                 vars.extend(self.where_the_agent_is(ports.otlp_grpc));
+                vars.extend(where_metrics_are(ports.api_python_metrics));
                 vars
             }
             Role::Node => {
@@ -308,6 +309,7 @@ impl Demo {
                     ("PYTHON_APP_URL", url(ports.api_python, "/")),
                 ];
                 vars.extend(self.where_the_agent_is(ports.otlp_http));
+                vars.extend(where_metrics_are(ports.api_node_metrics));
                 vars
             }
         }
@@ -321,6 +323,13 @@ impl Demo {
         }
         vars
     }
+}
+
+fn where_metrics_are(port: u16) -> [(&'static str, String); 2] {
+    [
+        ("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1".to_owned()),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", port.to_string()),
+    ]
 }
 
 fn url(port: u16, path: &str) -> String {

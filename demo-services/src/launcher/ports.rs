@@ -18,6 +18,14 @@ pub struct Ports {
     #[arg(long = "api-python-port", env = "SPANLINE_API_PYTHON_PORT", value_name = "PORT")]
     #[arg(default_value_t = DEFAULT.api_python)]
     pub api_python: u16,
+    /// Port of api-node's metrics
+    #[arg(long = "api-node-metrics-port", env = "SPANLINE_API_NODE_METRICS_PORT")]
+    #[arg(value_name = "PORT", default_value_t = DEFAULT.api_node_metrics)]
+    pub api_node_metrics: u16,
+    /// Port of api-python's metrics
+    #[arg(long = "api-python-metrics-port", env = "SPANLINE_API_PYTHON_METRICS_PORT")]
+    #[arg(value_name = "PORT", default_value_t = DEFAULT.api_python_metrics)]
+    pub api_python_metrics: u16,
     /// Port on which the agent takes OTLP over gRPC
     #[arg(long = "otlp-grpc-port", env = "SPANLINE_OTLP_GRPC_PORT", value_name = "PORT")]
     #[arg(default_value_t = DEFAULT.otlp_grpc)]
@@ -43,6 +51,8 @@ pub struct Ports {
 const DEFAULT: Ports = Ports {
     api_node: 3000,
     api_python: 8000,
+    api_node_metrics: 9464,
+    api_python_metrics: 9465,
     otlp_grpc: 4317,
     otlp_http: 4318,
     web: 9880,
@@ -62,6 +72,8 @@ impl Ports {
         Self {
             api_node: 0,
             api_python: 0,
+            api_node_metrics: 0,
+            api_python_metrics: 0,
             otlp_grpc: 0,
             otlp_http: 0,
             web: 0,
@@ -99,10 +111,12 @@ impl Ports {
         Ok(self)
     }
 
-    fn each(&mut self) -> [(&'static str, &'static str, &mut u16); 7] {
+    fn each(&mut self) -> [(&'static str, &'static str, &mut u16); 9] {
         [
             ("api-node", "--api-node-port", &mut self.api_node),
             ("api-python", "--api-python-port", &mut self.api_python),
+            ("api-node's metrics", "--api-node-metrics-port", &mut self.api_node_metrics),
+            ("api-python's metrics", "--api-python-metrics-port", &mut self.api_python_metrics),
             ("the agent's OTLP/gRPC", "--otlp-grpc-port", &mut self.otlp_grpc),
             ("the agent's OTLP/HTTP", "--otlp-http-port", &mut self.otlp_http),
             ("the agent's page", "--web-port", &mut self.web),
@@ -143,7 +157,7 @@ mod tests {
         assert_eq!(ports.web, wanted);
         let mut ports = ports;
         let numbers: HashSet<_> = ports.each().map(|(_, _, port)| *port).into_iter().collect();
-        assert_eq!(numbers.len(), 7);
+        assert_eq!(numbers.len(), 9);
         assert!(!numbers.contains(&0));
     }
 

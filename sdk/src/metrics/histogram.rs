@@ -1,0 +1,149 @@
+//! A histogram: how many observations were how large, with an example for each bucket.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::exemplar::Exemplar;
+use super::instrument::{Context, Instrument};
+use super::name;
+use super::series::{Losses, Series};
+use super::shard::Shards;
+use super::snapshot::{HistogramValue, Value};
+use crate::config::ExemplarFilter;
+
+/// The bounds that a histogram may have. What is beyond is left out: nobody reads so many.
+pub(super) const MAX_BOUNDS: usize = 200;
+
+/// The slot of the sum; the buckets follow.
+const SUM: usize = 0;
+const FIRST_BUCKET: usize = 1;
+
+/// Counts observations by their size.
+///
+/// A clone observes into the same series. Observing waits for nothing and takes no lock. Inside a sampled
+/// span it leaves the span's ids behind as the bucket's exemplar: a slow bucket leads to a slow trace. What
+/// is no finite number is left out.
+///
+/// ```
+/// # let telemetry = spanline::init("checkout");
+/// let sizes = telemetry.registry().histogram("cart_items", "Items in a cart", [1.0, 5.0, 20.0])?;
+/// sizes.observe(3.0);
+/// let text = telemetry.registry().to_openmetrics();
+/// assert!(text.contains("cart_items_bucket{le=\"5.0\"} 1"));
+/// # Ok::<(), spanline::metrics::RegisterError>(())
+/// ```
+#[derive(Clone)]
+pub struct Histogram {
+    series: Arc<Series<HistogramCore>>,
+}
+
+pub(super) struct HistogramCore {
+    bounds: Arc<Bounds>,
+    shards: Shards,
+    filter: ExemplarFilter,
+    losses: Arc<Losses>,
+}
+
+/// Upper bounds, each larger than the one before, without the infinite one.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Bounds {
+    pub(super) values: Box<[f64]>,
+    /// As the label `le` has them, the infinite one last.
+    pub(super) texts: Box<[Box<str>]>,
+}
+
+impl Bounds {
+    /// Takes what is finite, in order, each once.
+    pub(super) fn new(bounds: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = bounds.into_iter().filter(|bound| bound.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        values.truncate(MAX_BOUNDS);
+        let texts = values.iter().copied().chain([f64::INFINITY]);
+        let texts = texts.map(|bound| name::canonical(bound).into()).collect();
+        Self { values: values.into(), texts }
+    }
+}
+
+impl Histogram {
+    /// Counts a value, and keeps the span that is active here as the bucket's example if it is sampled.
+    #[inline]
+    pub fn observe(&self, value: f64) {
+        let core = &self.series.data;
+        core.observe(value, Exemplar::filtered(core.filter));
+    }
+
+    /// Counts a value with an exemplar that is known, or none: cheaper where there are several to observe,
+    /// and the way to name a request that is over.
+    #[inline]
+    pub fn observe_with(&self, value: f64, exemplar: impl Into<Option<Exemplar>>) {
+        self.series.data.observe(value, exemplar.into());
+    }
+}
+
+impl HistogramCore {
+    #[inline]
+    pub(super) fn observe(&self, value: f64, exemplar: Option<Exemplar>) {
+        if !value.is_finite() {
+            Losses::count(&self.losses.invalid);
+            return;
+        }
+        let bucket = self.bounds.values.partition_point(|bound| *bound < value);
+        let shard = self.shards.own();
+        let (Some(sum), Some(slot)) = (shard.get(SUM), shard.get(FIRST_BUCKET + bucket)) else {
+            return;
+        };
+        slot.bits.fetch_add(1, Ordering::Relaxed);
+        super::gauge::add(&sum.bits, value);
+        if let Some(exemplar) = exemplar {
+            slot.exemplar.set(value, &exemplar);
+        }
+    }
+
+    pub(super) fn filter(&self) -> ExemplarFilter {
+        self.filter
+    }
+}
+
+impl Instrument for Histogram {
+    type Core = HistogramCore;
+    type Settings = Arc<Bounds>;
+
+    fn core(context: &Context, bounds: &Arc<Bounds>) -> HistogramCore {
+        HistogramCore {
+            shards: Shards::new(FIRST_BUCKET + bounds.texts.len()),
+            bounds: Arc::clone(bounds),
+            filter: context.filter,
+            losses: Arc::clone(&context.losses),
+        }
+    }
+
+    fn of(series: Arc<Series<HistogramCore>>) -> Self {
+        Self { series }
+    }
+
+    fn value(core: &HistogramCore) -> Value {
+        let buckets = core.bounds.texts.len();
+        let mut counts = vec![0; buckets];
+        let mut sum = 0.0;
+        for shard in core.shards.all() {
+            // The sum first: it is then never ahead of a count by more than what is being observed.
+            sum += shard
+                .get(SUM)
+                .map_or(0.0, |slot| f64::from_bits(slot.bits.load(Ordering::Relaxed)));
+            for (count, slot) in counts.iter_mut().zip(shard.iter().skip(FIRST_BUCKET)) {
+                *count += slot.bits.load(Ordering::Relaxed);
+            }
+        }
+        let example = |bucket| core.shards.exemplar(FIRST_BUCKET + bucket).map(Into::into);
+        let examples = (0..buckets).map(example).collect();
+        Value::Histogram(HistogramValue { bounds: Arc::clone(&core.bounds), counts, sum, examples })
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram").finish_non_exhaustive()
+    }
+}

@@ -3,8 +3,10 @@
 mod gate;
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -24,6 +26,7 @@ use crate::error::{Fault, InitError};
 use crate::log::{self, LineLedger, Lines, LogFormat, LogOutput, LogSettings};
 use crate::metrics::{self, Metrics, Registry};
 use crate::resource::{self, Speaker};
+use crate::signals;
 use crate::span::{Current, Tracer};
 use crate::trace::{self, SpanLedger, Spans};
 use crate::vars::{Environment, Reader, Vars};
@@ -420,9 +423,55 @@ impl Telemetry {
     /// [`Builder::shutdown_timeout`] says otherwise). What is left then is dropped and counted.
     ///
     /// It may be called more than once, from any thread, inside a runtime or without one. It blocks its
-    /// thread, and nothing else: the exporter and the writer have threads of their own.
+    /// thread, and nothing else: the exporter and the writer have threads of their own. Of several calls at once,
+    /// each returns when telemetry is down.
+    ///
+    /// What ends the process without it (`std::process::exit`, `abort`, a signal that nobody handles) hangs
+    /// nowhere, and loses what waits: spans of the last second or so (`OTEL_BSP_SCHEDULE_DELAY`) while the agent
+    /// answers, and lines of the last few milliseconds while the output is read.
     pub fn shutdown(&self) {
-        self.started.shutdown(Instant::now() + self.started.shutdown_timeout);
+        self.started.shutdown(self.started.deadline());
+    }
+
+    /// From now on SIGTERM and SIGINT shut telemetry down and end the process, for programs without
+    /// [`serve`](crate::serve()): a worker, a command, a server of another kind.
+    ///
+    /// The exit code is 128 + the signal's number, as a shell would say it, and `main` does not go on: destructors
+    /// do not run. A second signal ends the process at once. A thread of our own sees the signals, so no runtime
+    /// is needed, and none that is blocked stands in the way. In a container it also makes the first process end at
+    /// SIGTERM, which the kernel does not do for it.
+    ///
+    /// A program that has to tidy up when it is told to stop listens for the signals itself, as
+    /// [`tokio::signal`] does, and lets `main` return: the drop of `Telemetry` then flushes.
+    ///
+    /// ```no_run
+    /// let telemetry = spanline::init("mailer");
+    /// telemetry.shutdown_on_signal()?;
+    /// loop {
+    ///     tracing::info!("sent a mail");
+    ///     std::thread::sleep(std::time::Duration::from_secs(1));
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// The system has no thread for it, or the signals cannot be listened for.
+    pub fn shutdown_on_signal(&self) -> io::Result<()> {
+        let started = Arc::clone(&self.started);
+        let registration = signals::on_first(Box::new(move |number| {
+            let deadline = started.deadline();
+            let end = move || {
+                started.shutdown(deadline);
+                signals::exit_after(number);
+            };
+            // Not here, where the second signal is waited for. Without a thread it ends at once.
+            if thread::Builder::new().name("spanline-shutdown".to_owned()).spawn(end).is_err() {
+                signals::exit_after(number);
+            }
+        }))?;
+        registration.keep();
+        Ok(())
     }
 }
 
@@ -445,6 +494,10 @@ pub(crate) fn shutdown_timeout() -> Option<Duration> {
 }
 
 impl Started {
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.shutdown_timeout
+    }
+
     fn shutdown(&self, deadline: Instant) {
         let mut is_down = self.is_down.lock().unwrap_or_else(PoisonError::into_inner);
         if *is_down {

@@ -33,7 +33,8 @@
 //! After [`init`] nothing blocks, panics or grows without bound, and nothing is lost silently (a thread that
 //! panics waits up to 100 ms for its last line to be written, the one wait there is): lines and
 //! spans wait in bounded queues, threads of their own carry them away, and [`Telemetry::ledger`] accounts for
-//! each of them. [`serve`], [`Telemetry::shutdown`] and its drop deliver what waits within one deadline.
+//! each of them. [`serve`], [`Telemetry::shutdown`] and its drop deliver what waits within one deadline; a program
+//! without `serve` asks for [`Telemetry::shutdown_on_signal`], or handles signals itself and lets `main` return.
 //!
 //! # Settings
 //!
@@ -99,6 +100,7 @@ mod context;
 mod endpoint;
 mod error;
 mod resource;
+mod signals;
 mod span;
 mod vars;
 

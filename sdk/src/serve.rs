@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -13,10 +15,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tower_service::Service as _;
 
 use crate::init;
+use crate::signals::{self, Registration};
 
 /// How long a client may take to send a request's headers; a connection that is silent for longer after
 /// it was made is closed.
@@ -29,11 +32,19 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves `app` on `listener` until SIGTERM or SIGINT; then lets requests finish, flushes telemetry, and
-/// returns, all within the shutdown's deadline (5 s by default). A second signal ends the process at once.
+/// returns, all within the shutdown's deadline (5 s by default). A second signal ends the process at once,
+/// with exit code 128 + its number.
+///
+/// Requests have until 2 s before that deadline; the rest is telemetry's. A thread of our own sees the signals
+/// and flushes: both happen in time also when a handler blocks the only worker of the runtime. What happens
+/// after that is up to `main`; a runtime waits for its blocking tasks when it is dropped.
 ///
 /// Unlike `axum::serve` it gives up on clients that do not finish their headers, closes idle connections
 /// when it stops, and does not lose the last spans and lines. Handlers find the client's address as
 /// `ConnectInfo<SocketAddr>`.
+///
+/// It works in a runtime of any kind, with its I/O and its time enabled. Dropped before it has ended, it
+/// leaves the signals to the program: one is then without effect, a second one still ends the process.
 ///
 /// ```no_run
 /// # async fn run() -> std::io::Result<()> {
@@ -46,10 +57,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// The signals cannot be listened for. What befalls a connection is no error.
 pub async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut ending = Ending::on_signal()?;
     let connections = GracefulShutdown::new();
-    let signal_number = loop {
+    let deadline = loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
@@ -57,26 +67,60 @@ pub async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
-            _ = terminate.recv() => break SignalKind::terminate().as_raw_value(),
-            _ = interrupt.recv() => break SignalKind::interrupt().as_raw_value(),
+            deadline = &mut ending.begun => break deadline.unwrap_or_else(|_| own_deadline()),
         }
     };
-    let deadline = Instant::now() + init::shutdown_timeout().unwrap_or(DEFAULT_TIMEOUT);
     drop(listener);
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        // As a shell would say it.
-        std::process::exit(128 + signal_number);
-    });
-    let requests_deadline = deadline.checked_sub(TELEMETRY_RESERVE).unwrap_or(deadline);
+    let requests_deadline = requests_deadline(deadline);
     // Requests that are not done by then are cut off when the runtime ends.
     drop(tokio::time::timeout_at(requests_deadline.into(), connections.shutdown()).await);
-    // Off the runtime's own threads: they may be needed for the second signal.
-    drop(tokio::task::spawn_blocking(move || init::shutdown_started(deadline)).await);
+    drop(ending.requests_are_done);
+    if ending.flushed.await.is_err() {
+        // For want of a thread: better here than not at all.
+        init::shutdown_started(deadline);
+    }
     Ok(())
+}
+
+/// The end of the process as `serve` sees it.
+struct Ending {
+    /// A signal has come: everything is to be over by then.
+    begun: oneshot::Receiver<Instant>,
+    /// Its drop lets telemetry's shutdown begin.
+    requests_are_done: mpsc::Sender<()>,
+    /// Telemetry is down.
+    flushed: oneshot::Receiver<()>,
+    _registration: Registration,
+}
+
+impl Ending {
+    fn on_signal() -> io::Result<Self> {
+        let (begin, begun) = oneshot::channel();
+        let (requests_are_done, wait_for_requests) = mpsc::channel::<()>();
+        let (tell_flushed, flushed) = oneshot::channel();
+        let registration = signals::on_first(Box::new(move |_| {
+            let deadline = own_deadline();
+            let flush = move || {
+                let left = requests_deadline(deadline).saturating_duration_since(Instant::now());
+                // They are done, or `serve` is gone, or the time is up.
+                let _ = wait_for_requests.recv_timeout(left);
+                init::shutdown_started(deadline);
+                let _ = tell_flushed.send(());
+            };
+            // Without a thread both ends of `flushed` are gone, and `serve` flushes.
+            drop(thread::Builder::new().name("spanline-shutdown".to_owned()).spawn(flush));
+            let _ = begin.send(deadline);
+        }))?;
+        Ok(Self { begun, requests_are_done, flushed, _registration: registration })
+    }
+}
+
+fn own_deadline() -> Instant {
+    Instant::now() + init::shutdown_timeout().unwrap_or(DEFAULT_TIMEOUT)
+}
+
+fn requests_deadline(deadline: Instant) -> Instant {
+    deadline.checked_sub(TELEMETRY_RESERVE).unwrap_or(deadline)
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, watcher: Watcher) {

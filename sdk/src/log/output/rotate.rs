@@ -23,8 +23,10 @@ impl RotatedFile {
 
     fn with_max_bytes(path: PathBuf, max_bytes: u64) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { path, file, bytes, max_bytes })
+        let metadata = file.metadata()?;
+        // A device or a named pipe has no length that grows, and to rename `/dev/null` would harm everybody.
+        let max_bytes = if metadata.is_file() { max_bytes } else { u64::MAX };
+        Ok(Self { path, file, bytes: metadata.len(), max_bytes })
     }
 
     fn rotated(&self, number: u32) -> PathBuf {
@@ -46,7 +48,10 @@ impl RotatedFile {
 
 impl Output for RotatedFile {
     fn begin(&mut self, bytes: usize) {
-        if self.bytes > 0 && self.bytes + bytes as u64 > self.max_bytes && self.rotate().is_err() {
+        if self.bytes > 0
+            && self.bytes.saturating_add(bytes as u64) > self.max_bytes
+            && self.rotate().is_err()
+        {
             // The file in hand still takes lines. Try again after as much as another full file.
             self.bytes = 0;
         }
@@ -98,6 +103,22 @@ mod tests {
         output.write(b"after\n").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("app.log.1")).unwrap(), "before\n");
         assert_eq!(fs::read_to_string(path).unwrap(), "after\n");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_never_renamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        // Open for reading and writing, so that the other open does not wait for a reader.
+        let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let mut output = RotatedFile::with_max_bytes(path.clone(), 10).unwrap();
+        for _ in 0..3 {
+            output.begin(8);
+            output.write(b"a line.\n").unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

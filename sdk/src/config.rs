@@ -13,7 +13,10 @@ use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 
 use crate::endpoint::{self, Endpoint, OtlpProtocol};
 use crate::error::Fault;
-use crate::log::{LogFormat, LogOutput};
+use crate::log::{
+    DEFAULT_FILE_BYTES, DEFAULT_FILES_KEPT, DEFAULT_QUEUE_BYTES, DEFAULT_RESERVED_BYTES, LogFormat,
+    LogOutput,
+};
 use crate::vars::{Millis, Reader};
 
 pub(crate) use metrics::{ExemplarFilter, MetricsConfig};
@@ -23,6 +26,10 @@ pub(crate) use metrics::{ExemplarFilter, MetricsConfig};
 pub(crate) struct Overrides {
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) log_output: Option<LogOutput>,
+    pub(crate) log_queue_bytes: Option<usize>,
+    pub(crate) log_reserved_bytes: Option<usize>,
+    pub(crate) log_file_bytes: Option<usize>,
+    pub(crate) log_files_kept: Option<usize>,
     pub(crate) log_filter: Option<String>,
     pub(crate) trace_filter: Option<String>,
     pub(crate) otlp_endpoint: Option<String>,
@@ -42,6 +49,11 @@ pub(crate) struct Overrides {
 pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     pub(crate) log_output: LogOutput,
+    pub(crate) log_queue_bytes: usize,
+    /// The part of the queue for WARN and ERROR alone.
+    pub(crate) log_reserved_bytes: usize,
+    pub(crate) log_file_bytes: usize,
+    pub(crate) log_files_kept: usize,
     pub(crate) log_filter: String,
     pub(crate) trace_filter: String,
     /// Log events are copied into their spans.
@@ -133,6 +145,15 @@ impl Config {
             .or_else(|| reader.parse("SPANLINE_LOG_FORMAT", "text, winston, python, json, logfmt"));
         let log_output =
             overrides.log_output.clone().or_else(|| reader.parse("SPANLINE_LOG_OUTPUT", "a path"));
+        let log_queue_bytes =
+            overrides.log_queue_bytes.or_else(|| reader.count("SPANLINE_LOG_QUEUE_BYTES"));
+        let log_reserved_bytes = overrides
+            .log_reserved_bytes
+            .or_else(|| reader.parse("SPANLINE_LOG_RESERVED_BYTES", "a whole number"));
+        let log_file_bytes =
+            overrides.log_file_bytes.or_else(|| reader.count("SPANLINE_LOG_FILE_BYTES"));
+        let log_files_kept =
+            overrides.log_files_kept.or_else(|| reader.count("SPANLINE_LOG_FILES_KEPT"));
         let log_filter = overrides.log_filter.clone().or_else(|| reader.text("RUST_LOG"));
         let trace_filter =
             overrides.trace_filter.clone().or_else(|| reader.text("SPANLINE_TRACE_FILTER"));
@@ -140,6 +161,10 @@ impl Config {
         Self {
             log_format: log_format.unwrap_or_default(),
             log_output: log_output.unwrap_or_default(),
+            log_queue_bytes: log_queue_bytes.unwrap_or(DEFAULT_QUEUE_BYTES),
+            log_reserved_bytes: log_reserved_bytes.unwrap_or(DEFAULT_RESERVED_BYTES),
+            log_file_bytes: log_file_bytes.unwrap_or(DEFAULT_FILE_BYTES),
+            log_files_kept: log_files_kept.unwrap_or(DEFAULT_FILES_KEPT).max(1),
             log_filter: log_filter.unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned()),
             trace_filter: trace_filter.unwrap_or_else(|| DEFAULT_TRACE_FILTER.to_owned()),
             copies_events: overrides.copies_events,
@@ -375,6 +400,10 @@ mod tests {
     fn every_wrong_setting_is_named_and_left_at_its_default() {
         let wrong = [
             ("SPANLINE_LOG_FORMAT", "xml"),
+            ("SPANLINE_LOG_QUEUE_BYTES", "0"),
+            ("SPANLINE_LOG_RESERVED_BYTES", "1 MiB"),
+            ("SPANLINE_LOG_FILE_BYTES", "-1"),
+            ("SPANLINE_LOG_FILES_KEPT", "all"),
             ("OTEL_TRACES_EXPORTER", "zipkin"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),

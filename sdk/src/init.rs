@@ -115,6 +115,33 @@ impl Builder {
         self
     }
 
+    /// How many bytes of lines may wait for an output that is slow or stuck; `SPANLINE_LOG_QUEUE_BYTES` otherwise,
+    /// and 8 MiB by default. It is at least one line.
+    pub fn log_queue_bytes(mut self, bytes: usize) -> Self {
+        self.overrides.log_queue_bytes = Some(bytes);
+        self
+    }
+
+    /// How many of these only WARN and ERROR may use, which explain the flood that fills the rest;
+    /// `SPANLINE_LOG_RESERVED_BYTES` otherwise, and 1 MiB by default.
+    pub fn log_reserved_bytes(mut self, bytes: usize) -> Self {
+        self.overrides.log_reserved_bytes = Some(bytes);
+        self
+    }
+
+    /// A log file that would grow beyond so many bytes is renamed, and another one begun;
+    /// `SPANLINE_LOG_FILE_BYTES` otherwise, and 10 MiB by default. A line is never torn for it.
+    pub fn log_file_bytes(mut self, bytes: usize) -> Self {
+        self.overrides.log_file_bytes = Some(bytes);
+        self
+    }
+
+    /// How many renamed log files are kept, at least 1; `SPANLINE_LOG_FILES_KEPT` otherwise, and 5 by default.
+    pub fn log_files_kept(mut self, count: usize) -> Self {
+        self.overrides.log_files_kept = Some(count);
+        self
+    }
+
     /// Which events become lines, in the syntax of `RUST_LOG`, which is read otherwise; `info` by default.
     pub fn log_filter(mut self, directives: impl Into<String>) -> Self {
         self.overrides.log_filter = Some(directives.into());
@@ -295,6 +322,10 @@ impl Plan {
         LogSettings {
             format: self.config.log_format,
             output: self.config.log_output.clone(),
+            queue_bytes: self.config.log_queue_bytes,
+            reserved_bytes: self.config.log_reserved_bytes,
+            file_bytes: self.config.log_file_bytes,
+            files_kept: self.config.log_files_kept,
             ..LogSettings::new(self.speaker.service_name.as_str())
         }
     }

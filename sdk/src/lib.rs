@@ -44,6 +44,9 @@
 //! | --- | --- | --- |
 //! | `SPANLINE_LOG_FORMAT` | `text`, `winston`, `python`, `json`, `logfmt` | `text` |
 //! | `SPANLINE_LOG_OUTPUT` | `stdout`, `stderr`, or a file's path (rotated at 10 MiB, 5 kept) | `stdout` |
+//! | `SPANLINE_LOG_QUEUE_BYTES` | bytes of lines that may wait for the output | 8388608 |
+//! | `SPANLINE_LOG_RESERVED_BYTES` | how many of these are kept for WARN and ERROR | 1048576 |
+//! | `SPANLINE_LOG_FILE_BYTES`, `SPANLINE_LOG_FILES_KEPT` | when a log file is renamed, and how many of those are kept | 10485760, 5 |
 //! | `RUST_LOG` | which events become lines; it never hides spans | `info` |
 //! | `SPANLINE_TRACE_FILTER` | which `tracing` spans become OpenTelemetry spans | `info` |
 //! | `OTEL_SERVICE_NAME` | `service.name`; wins over all other sources of it | the name given to `init` |

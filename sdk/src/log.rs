@@ -39,6 +39,9 @@ pub(crate) use layer::LineLayer;
 pub use ledger::{LineDrops, LineLedger};
 pub(crate) use panic::install_panic_hook;
 pub(crate) use settings::LogSettings;
+pub(crate) use settings::{
+    DEFAULT_FILE_BYTES, DEFAULT_FILES_KEPT, DEFAULT_QUEUE_BYTES, DEFAULT_RESERVED_BYTES,
+};
 pub use settings::{LogFormat, LogOutput, ParseLogFormatError};
 
 /// Opens the output and starts the writer.
@@ -47,7 +50,7 @@ pub use settings::{LogFormat, LogOutput, ParseLogFormatError};
 ///
 /// The output cannot be opened, or the system has no thread for us.
 pub(crate) fn start(settings: LogSettings) -> io::Result<(LineLayer, Lines)> {
-    let output = output::open(&settings.output)?;
+    let output = output::open(&settings)?;
     start_with_output(&settings, output)
 }
 

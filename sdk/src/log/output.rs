@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::settings::LogOutput;
+use super::settings::{LogOutput, LogSettings};
 
 mod rotate;
 
@@ -30,13 +30,15 @@ pub(crate) trait Output: Send {
 /// # Errors
 ///
 /// The stream is closed, or the file cannot be opened for appending.
-pub(crate) fn open(output: &LogOutput) -> io::Result<Box<dyn Output>> {
+pub(crate) fn open(settings: &LogSettings) -> io::Result<Box<dyn Output>> {
     // Our own descriptor: the standard library's handle has a lock that a blocked `println!` holds,
     // and a program may close or redirect the original.
-    Ok(match output {
+    Ok(match &settings.output {
         LogOutput::Stdout => Box::new(Stream(own(rustix::stdio::stdout())?)),
         LogOutput::Stderr => Box::new(Stream(own(rustix::stdio::stderr())?)),
-        LogOutput::File(path) => Box::new(RotatedFile::open(path.clone())?),
+        LogOutput::File(path) => {
+            Box::new(RotatedFile::open(path.clone(), settings.file_bytes, settings.files_kept)?)
+        }
     })
 }
 

@@ -71,6 +71,8 @@ struct State {
     ledger: LineLedger,
     writer: Writer,
     is_closed: bool,
+    /// The shutdown's deadline has passed: everything is accounted for.
+    is_given_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,8 +146,9 @@ impl Ring {
         self.wait_until(state, deadline, |state| state.settled() >= target)
     }
 
-    /// Takes no more lines, waits until the writer has ended; if the deadline comes first, what still
-    /// waits is dropped, and what the writer has in its hands is left to it.
+    /// Takes no more lines, waits until the writer has ended; if the deadline comes first, all that is left
+    /// is counted as dropped. What the writer has in its hands may be written after all, if the process lives
+    /// on and somebody reads: it is counted as written then.
     pub(crate) fn close(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         state.is_closed = true;
@@ -153,8 +156,7 @@ impl Ring {
         if self.wait_until(state, deadline, |state| state.writer == Writer::Gone) {
             return true;
         }
-        self.lock().drop_waiting();
-        // Whoever flushes has nothing to wait for any more but what the writer has in its hands.
+        self.lock().give_up();
         self.progress.notify_all();
         false
     }
@@ -219,9 +221,13 @@ impl Ring {
     /// Accounts for a chunk: so many of its lines were written, the rest was refused.
     pub(crate) fn settle(&self, chunk: Chunk, written: u64) {
         let mut state = self.lock();
-        state.ledger.queued -= chunk.lines;
-        state.ledger.written += written;
-        state.ledger.dropped.io_error += chunk.lines - written;
+        let is_given_up = state.is_given_up;
+        let ledger = &mut state.ledger;
+        // What was given up is in the account already, as dropped.
+        let owed = if is_given_up { &mut ledger.dropped.shutdown } else { &mut ledger.queued };
+        *owed -= chunk.lines;
+        ledger.written += written;
+        ledger.dropped.io_error += chunk.lines - written;
         state.waiting_bytes -= chunk.bytes.len();
         state.keep_spare(chunk.bytes);
         self.progress.notify_all();
@@ -285,6 +291,16 @@ impl State {
 
     fn settled(&self) -> u64 {
         self.accepted - self.ledger.queued
+    }
+
+    /// Counts all that is left as dropped.
+    fn give_up(&mut self) {
+        if self.is_given_up || self.writer == Writer::Gone {
+            return;
+        }
+        self.drop_waiting();
+        self.is_given_up = true;
+        self.ledger.dropped.shutdown += std::mem::take(&mut self.ledger.queued);
     }
 
     fn drop_waiting(&mut self) {

@@ -13,6 +13,10 @@ pub(crate) const DEFAULT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
 /// The part of the queue that only WARN and ERROR may use, so that the lines which explain a flood
 /// are not lost in it.
 pub(crate) const DEFAULT_RESERVED_BYTES: usize = 1024 * 1024;
+/// A log file that would grow beyond this is set aside.
+pub(crate) const DEFAULT_FILE_BYTES: usize = 10 * 1024 * 1024;
+/// So many files that were set aside are kept.
+pub(crate) const DEFAULT_FILES_KEPT: usize = 5;
 /// The longest line, newline included: with the prefix that a container runtime adds, it still is
 /// one record of 16 KiB.
 pub(crate) const DEFAULT_MAX_LINE_BYTES: usize = 16_000;
@@ -95,7 +99,9 @@ pub enum LogOutput {
     Stdout,
     /// The process's standard error.
     Stderr,
-    /// A file, appended to; at 10 MiB it is renamed to `<name>.1`, and five of those are kept.
+    /// A file, appended to; at 10 MiB it is renamed to `<name>.1`, and five of those are kept
+    /// ([`Builder::log_file_bytes`](crate::Builder::log_file_bytes),
+    /// [`Builder::log_files_kept`](crate::Builder::log_files_kept)). What is no regular file is never renamed.
     File(PathBuf),
 }
 
@@ -137,6 +143,10 @@ pub(crate) struct LogSettings {
     pub(crate) queue_bytes: usize,
     /// How many of these are kept for WARN and ERROR.
     pub(crate) reserved_bytes: usize,
+    /// How large a file may grow.
+    pub(crate) file_bytes: usize,
+    /// How many files that were set aside are kept.
+    pub(crate) files_kept: usize,
     /// The zone of the `python` format's times; all others print UTC.
     pub(crate) time_zone: TimeZone,
 }
@@ -151,6 +161,8 @@ impl LogSettings {
             max_line_bytes: DEFAULT_MAX_LINE_BYTES,
             queue_bytes: DEFAULT_QUEUE_BYTES,
             reserved_bytes: DEFAULT_RESERVED_BYTES,
+            file_bytes: DEFAULT_FILE_BYTES,
+            files_kept: DEFAULT_FILES_KEPT,
             time_zone: TimeZone::system(),
         }
     }

@@ -9,8 +9,10 @@ use super::ledger::LineDrops;
 use super::output::Output;
 use super::ring::{Chunk, Next, Ring};
 
-/// While lines are lost again and again, it is said this often.
-const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
+/// When no more lines were lost for so long, the reader is back. It is said no more often than this either.
+const QUIET_AFTER: Duration = Duration::from_secs(1);
+/// While a reader stays too slow, it is said this often.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Makes the line that says how many others were lost.
 pub(crate) type NoticeLine = Box<dyn Fn(LineDrops) -> String + Send>;
@@ -98,11 +100,16 @@ struct Notices {
     told_at: Option<Instant>,
     /// When drops that are not told yet were first seen.
     untold_since: Option<Instant>,
+    /// The drops at the last look, and when they last became more.
+    seen: LineDrops,
+    seen_at: Instant,
 }
 
 impl Notices {
     fn new(notice_line: NoticeLine) -> Self {
-        Self { notice_line, told: LineDrops::default(), told_at: None, untold_since: None }
+        let none = LineDrops::default();
+        let seen_at = Instant::now();
+        Self { notice_line, told: none, told_at: None, untold_since: None, seen: none, seen_at }
     }
 
     /// When these drops are to be told, if they are not told yet.
@@ -110,11 +117,16 @@ impl Notices {
         if drops == self.told {
             return None;
         }
-        let untold_since = *self.untold_since.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        let untold_since = *self.untold_since.get_or_insert(now);
+        if drops != self.seen {
+            (self.seen, self.seen_at) = (drops, now);
+        }
         // While the queue is not empty, more drops are likely to come: wait for the end of it, but
         // not for ever.
-        let enough = if is_empty { untold_since } else { untold_since + NOTICE_INTERVAL };
-        let polite = self.told_at.map_or(enough, |told_at| told_at + NOTICE_INTERVAL);
+        let is_over_at = if is_empty { now } else { self.seen_at + QUIET_AFTER };
+        let enough = is_over_at.min(untold_since + NOTICE_INTERVAL);
+        let polite = self.told_at.map_or(enough, |told_at| told_at + QUIET_AFTER);
         Some(enough.max(polite))
     }
 
@@ -134,5 +146,40 @@ struct TellsWhenGone(Arc<Ring>);
 impl Drop for TellsWhenGone {
     fn drop(&mut self) {
         self.0.writer_is_gone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(queue_full: u64) -> LineDrops {
+        LineDrops { queue_full, ..LineDrops::default() }
+    }
+
+    /// How long it takes from now until these drops are told.
+    fn wait_until_due(notices: &mut Notices, drops: LineDrops, is_empty: bool) -> Duration {
+        let due = notices.due_at(drops, is_empty).unwrap();
+        due.saturating_duration_since(Instant::now())
+    }
+
+    #[test]
+    fn drops_are_told_at_once_when_the_queue_is_empty_and_soon_when_they_have_ended() {
+        let mut notices = Notices::new(Box::new(|_| String::new()));
+        assert_eq!(notices.due_at(LineDrops::default(), true), None);
+        let quiet = wait_until_due(&mut notices, lost(1), false);
+        assert!(quiet <= QUIET_AFTER && quiet > QUIET_AFTER / 2, "{quiet:?}");
+        assert_eq!(wait_until_due(&mut notices, lost(1), true), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_reader_that_stays_too_slow_is_told_of_once_a_minute() {
+        let mut notices = Notices::new(Box::new(|_| String::new()));
+        let long_ago = Instant::now().checked_sub(NOTICE_INTERVAL).unwrap();
+        assert!(notices.due_at(lost(1), false).is_some());
+        // Ever more of them: it is not over.
+        assert!(wait_until_due(&mut notices, lost(2), false) > QUIET_AFTER / 2);
+        notices.untold_since = Some(long_ago);
+        assert_eq!(wait_until_due(&mut notices, lost(3), false), Duration::ZERO);
     }
 }

@@ -133,6 +133,8 @@ impl Exporter {
                     return Outcome::Failed;
                 }
             };
+            // While nobody takes a batch, none is settled, and this is where the queue fills up.
+            self.complain_about_full_queue();
             if self.queue.closed().is_some_and(|deadline| Instant::now() >= deadline) {
                 return Outcome::TooLate;
             }
@@ -179,6 +181,10 @@ impl Exporter {
 
     fn settle(&mut self, debt: Debt, outcome: Outcome) {
         self.queue.settle(debt, outcome);
+        self.complain_about_full_queue();
+    }
+
+    fn complain_about_full_queue(&mut self) {
         let dropped = self.queue.ledger().dropped.queue_full;
         self.complaints.about_full_queue(dropped);
     }

@@ -6,30 +6,24 @@ use std::path::PathBuf;
 
 use super::Output;
 
-const MAX_FILE_BYTES: u64 = 10 * 1024 * 1024;
-const KEPT_FILES: u32 = 5;
-
 pub(super) struct RotatedFile {
     path: PathBuf,
     file: File,
     bytes: u64,
     max_bytes: u64,
+    kept: usize,
 }
 
 impl RotatedFile {
-    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        Self::with_max_bytes(path, MAX_FILE_BYTES)
-    }
-
-    fn with_max_bytes(path: PathBuf, max_bytes: u64) -> io::Result<Self> {
+    pub(super) fn open(path: PathBuf, max_bytes: usize, kept: usize) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         let metadata = file.metadata()?;
         // A device or a named pipe has no length that grows, and to rename `/dev/null` would harm everybody.
-        let max_bytes = if metadata.is_file() { max_bytes } else { u64::MAX };
-        Ok(Self { path, file, bytes: metadata.len(), max_bytes })
+        let max_bytes = if metadata.is_file() { max_bytes as u64 } else { u64::MAX };
+        Ok(Self { path, file, bytes: metadata.len(), max_bytes, kept })
     }
 
-    fn rotated(&self, number: u32) -> PathBuf {
+    fn rotated(&self, number: usize) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
         PathBuf::from(name)
@@ -37,11 +31,12 @@ impl RotatedFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         // The oldest is overwritten; that one of the others is missing is no fault.
-        for number in (1..KEPT_FILES).rev() {
+        for number in (1..self.kept).rev() {
             let _ = fs::rename(self.rotated(number), self.rotated(number + 1));
         }
         fs::rename(&self.path, self.rotated(1))?;
-        *self = Self::with_max_bytes(self.path.clone(), self.max_bytes)?;
+        let path = self.path.clone();
+        *self = Self { max_bytes: self.max_bytes, ..Self::open(path, 0, self.kept)? };
         Ok(())
     }
 }
@@ -80,7 +75,7 @@ mod tests {
     fn a_full_file_is_set_aside_and_the_oldest_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.log");
-        let mut output = RotatedFile::with_max_bytes(path.clone(), 10).unwrap();
+        let mut output = RotatedFile::open(path.clone(), 10, 5).unwrap();
         for number in 0..9 {
             let line = format!("line {number}\n");
             output.begin(line.len());
@@ -98,7 +93,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.log");
         fs::write(&path, "before\n").unwrap();
-        let mut output = RotatedFile::with_max_bytes(path.clone(), 10).unwrap();
+        let mut output = RotatedFile::open(path.clone(), 10, 5).unwrap();
         output.begin(6);
         output.write(b"after\n").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("app.log.1")).unwrap(), "before\n");
@@ -113,7 +108,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
         // Open for reading and writing, so that the other open does not wait for a reader.
         let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        let mut output = RotatedFile::with_max_bytes(path.clone(), 10).unwrap();
+        let mut output = RotatedFile::open(path.clone(), 10, 5).unwrap();
         for _ in 0..3 {
             output.begin(8);
             output.write(b"a line.\n").unwrap();
@@ -125,7 +120,7 @@ mod tests {
     fn a_folder_that_does_not_let_us_rename_costs_no_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.log");
-        let mut output = RotatedFile::with_max_bytes(path.clone(), 10).unwrap();
+        let mut output = RotatedFile::open(path.clone(), 10, 5).unwrap();
         // A folder in the way of the rename, which no rename replaces.
         fs::create_dir_all(folder.path().join("app.log.1/x")).unwrap();
         fs::create_dir_all(folder.path().join("app.log.2/x")).unwrap();

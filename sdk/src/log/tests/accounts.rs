@@ -86,21 +86,24 @@ fn flush_and_shutdown_keep_their_deadlines_when_nobody_reads() {
     assert!(!lines.shutdown(begun + Duration::from_millis(40)));
     assert!(begun.elapsed() < PATIENCE, "hung for {:?}", begun.elapsed());
 
-    // What waited is dropped; what the writer has in its hands is still queued.
+    // The account is closed: what waited is dropped, and what the writer has in its hands.
     let left_behind = lines.ledger();
     assert!(left_behind.dropped.shutdown > 0, "{left_behind:?}");
+    assert_eq!((left_behind.written, left_behind.queued), (0, 0));
     assert_exact(left_behind);
     emit(&lines, Priority::High, "too late");
     let late = lines.ledger();
     assert_eq!(late.dropped.shutdown, left_behind.dropped.shutdown + 1);
     assert_exact(late);
 
-    // The reader comes back after all: the writer ends, and the account is closed.
+    // The reader comes back after all, and gets what the writer had in its hands.
     let read = collect(reader);
     assert!(lines.shutdown(soon()));
-    read.join().unwrap();
+    let text = read.join().unwrap();
+    let own = text.lines().filter(|line| line.contains("xxx")).count() as u64;
     let ended = lines.ledger();
-    assert_eq!(ended.queued, 0);
+    assert!(own > 0);
+    assert_eq!((ended.written, ended.queued), (own, 0));
     assert_exact(ended);
 }
 

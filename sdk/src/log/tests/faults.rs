@@ -33,6 +33,30 @@ fn a_full_disk_costs_only_the_lines_that_it_refuses() {
     assert_exact(ledger);
 }
 
+/// A terminal whose other end is gone answers with EIO.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_was_closed_costs_only_the_lines_it_would_have_shown() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let name = ptsname(&controller, Vec::new()).unwrap();
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NOCTTY;
+    let terminal = rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).unwrap();
+    let (_layer, lines) =
+        start_with_output(&settings(LogFormat::Text), Box::new(Stream(terminal))).unwrap();
+    emit(&lines, Priority::Normal, "shown");
+    assert!(lines.flush(soon()));
+    drop(controller);
+    emit(&lines, Priority::Normal, "shown to nobody");
+    assert!(lines.shutdown(soon()));
+    let ledger = lines.ledger();
+    assert_eq!((ledger.written, ledger.dropped.io_error), (1, 1));
+    assert_exact(ledger);
+}
+
 /// Takes half of a line, then fails; takes everything later.
 struct BreaksOnce {
     memory: Memory,

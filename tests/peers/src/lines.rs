@@ -1,7 +1,8 @@
-//! The work of one log line: an event with two fields inside a span, to a sink that throws it away.
+//! Log lines: an event with two fields inside a span, to a sink that throws them away.
 
 use std::io;
 
+pub use init_tracing_opentelemetry::TracingConfig as Init;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -11,25 +12,96 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
 
-use crate::work::Operation;
+use crate::work::{Area, Goal, NOBODY, Operation, Subject, Work};
 
-/// Ours in `format`, with its real writer; the lines go to /dev/null.
-fn spanline(format: spanline::LogFormat) -> Operation {
+/// Everybody who prints a line.
+pub fn area() -> Area {
+    Area {
+        max_operations: u32::MAX,
+        subjects: vec![
+            Subject::operation("spanline text, real writer", spanline_text),
+            Subject::operation("spanline json, real writer", spanline_json),
+            Subject::operation("fmt", fmt),
+            Subject::operation("fmt, RUST_LOG", fmt_filtered),
+            Subject::operation("fmt json", fmt_json),
+            Subject::operation("fmt json, RUST_LOG", fmt_json_filtered),
+            Subject::operation("fmt + Context::current ids", fmt_with_context_ids),
+            Subject::operation(
+                "fmt + Context::current ids, RUST_LOG",
+                fmt_with_context_ids_filtered,
+            ),
+            Subject::operation("json-subscriber", json_subscriber),
+            Subject::operation("init-tracing-opentelemetry", || {
+                init_tracing(Init::with_full_format)
+            }),
+            Subject::operation("init-tracing-opentelemetry json", || {
+                init_tracing(Init::with_json_format)
+            }),
+            Subject::threads("two: spanline text, real writer", start_text, inside_a_span),
+            Subject::threads("two: fmt", start_fmt, inside_a_span),
+        ],
+        works: vec![
+            Work {
+                name: "text line, ids and 2 fields, to a sink",
+                ours: vec!["spanline text, real writer"],
+                peers: vec!["fmt", "fmt + Context::current ids", "init-tracing-opentelemetry"],
+                baseline: "fmt",
+                goals: vec![Goal::TimeRatio(0.20)],
+            },
+            Work {
+                name: "the same with a RUST_LOG filter on",
+                ours: vec!["spanline text, real writer"],
+                peers: vec!["fmt, RUST_LOG", "fmt + Context::current ids, RUST_LOG"],
+                baseline: "fmt, RUST_LOG",
+                goals: vec![
+                    Goal::Instructions(2_000.0),
+                    Goal::Allocations(0.0),
+                    Goal::TimeRatio(0.30),
+                ],
+            },
+            Work {
+                name: "json line, ids and 2 fields, to a sink",
+                ours: vec!["spanline json, real writer"],
+                peers: vec![
+                    "fmt json",
+                    "fmt json, RUST_LOG",
+                    "json-subscriber",
+                    "init-tracing-opentelemetry json",
+                ],
+                baseline: "fmt json",
+                goals: vec![Goal::TimeRatio(0.25)],
+            },
+            Work {
+                name: "text lines by two threads, to a sink",
+                ours: vec!["two: spanline text, real writer"],
+                peers: vec!["two: fmt"],
+                baseline: "two: fmt",
+                goals: vec![Goal::Speedup(1.6)],
+            },
+        ],
+    }
+}
+
+/// Ours in a format, with its real writer; the lines go to /dev/null. A filter is always on.
+fn start(format: spanline::LogFormat) {
     let output = spanline::LogOutput::File("/dev/null".into());
     let builder = spanline::builder("peers").log_format(format).log_output(output);
     // It runs until the process ends.
-    std::mem::forget(builder.log_filter("info").init());
+    std::mem::forget(builder.log_filter("info").otlp_endpoint(NOBODY).init());
+}
+
+fn start_text() {
+    start(spanline::LogFormat::Text);
+}
+
+fn spanline_text() -> Operation {
+    start_text();
     inside_a_span()
 }
 
-/// Ours, `text`.
-pub fn spanline_text() -> Operation {
-    spanline(spanline::LogFormat::Text)
-}
-
-/// Ours, `json`.
-pub fn spanline_json() -> Operation {
-    spanline(spanline::LogFormat::Json)
+fn spanline_json() -> Operation {
+    start(spanline::LogFormat::Json);
+    inside_a_span()
 }
 
 /// The event that every subject writes.
@@ -51,35 +123,77 @@ fn tracer() -> opentelemetry_sdk::trace::SdkTracer {
 }
 
 /// tracing-subscriber's own formatter as it ships; it knows no ids.
-pub fn fmt() -> Operation {
+fn start_fmt() {
     Registry::default().with(Layer::new().with_writer(io::sink)).init();
+}
+
+fn fmt() -> Operation {
+    start_fmt();
     inside_a_span()
 }
 
 /// The same behind a `RUST_LOG` filter.
-pub fn fmt_filtered() -> Operation {
+fn fmt_filtered() -> Operation {
     let lines = Layer::new().with_writer(io::sink).with_filter(EnvFilter::new("info"));
     Registry::default().with(lines).init();
     inside_a_span()
 }
 
 /// tracing-subscriber's json, without ids.
-pub fn fmt_json() -> Operation {
+fn fmt_json() -> Operation {
     Registry::default().with(Layer::new().json().with_writer(io::sink)).init();
     inside_a_span()
 }
 
-/// What most teams write by hand: tracing-opentelemetry, and a formatter that asks the current
-/// OpenTelemetry context.
-pub fn fmt_with_context_ids() -> Operation {
+/// The same behind a `RUST_LOG` filter.
+fn fmt_json_filtered() -> Operation {
+    let lines = Layer::new().json().with_writer(io::sink).with_filter(EnvFilter::new("info"));
+    Registry::default().with(lines).init();
+    inside_a_span()
+}
+
+/// What most teams write by hand: a formatter that asks the current OpenTelemetry context, over
+/// tracing-opentelemetry, which puts the ids there.
+fn fmt_with_context_ids() -> Operation {
+    let lines = Layer::new().event_format(WithIds).with_writer(io::sink);
+    let spans = tracing_opentelemetry::layer().with_tracer(tracer());
+    Registry::default().with(spans).with(lines).init();
+    inside_a_span()
+}
+
+/// The same behind a `RUST_LOG` filter.
+fn fmt_with_context_ids_filtered() -> Operation {
     let lines = Layer::new().event_format(WithIds).with_writer(io::sink);
     let spans = tracing_opentelemetry::layer().with_tracer(tracer());
     Registry::default().with(spans).with(lines.with_filter(EnvFilter::new("info"))).init();
     inside_a_span()
 }
 
+/// init-tracing-opentelemetry's lines with ids, as it prints them in production. It has no sink, so these are
+/// written to /dev/null one by one.
+fn init_tracing(format: fn(Init) -> Init) -> Operation {
+    let spans = tracing_opentelemetry::layer().with_tracer(tracer());
+    Registry::default().with(spans).with(init_tracing_layer(format)).init();
+    inside_a_span()
+}
+
+/// The layer of it that prints.
+pub fn init_tracing_layer<S>(
+    format: fn(Init) -> Init,
+) -> Box<dyn tracing_subscriber::Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    let ids = init_tracing_opentelemetry::FmtTraceContext::TraceIdSpanId;
+    let config = format(Init::production().with_fmt_trace_context(ids).with_file("/dev/null"));
+    match config.build_layer() {
+        Ok(layer) => layer,
+        Err(error) => panic!("init-tracing-opentelemetry has no layer: {error}"),
+    }
+}
+
 /// json-subscriber, without ids (its newest bridge is older than today's OpenTelemetry).
-pub fn json_subscriber() -> Operation {
+fn json_subscriber() -> Operation {
     Registry::default().with(json_subscriber::layer().with_writer(io::sink)).init();
     inside_a_span()
 }

@@ -1,9 +1,10 @@
 //! Spanline side by side with its peers.
 //!
-//! `peers` prints one markdown table. For each work it starts itself once for each subject and round
-//! (`peers one WORK SUBJECT OPERATIONS`), because most subjects set a global that cannot be taken back:
-//! times come from interleaved rounds, instructions from callgrind as the difference of a long and a short
-//! run, which leaves start-up out.
+//! `peers` prints one markdown table. For each figure it starts itself anew (`peers one SUBJECT WAY
+//! OPERATIONS`), because most subjects set a global that cannot be taken back: times come from interleaved
+//! rounds, instructions from callgrind as the difference of a long and a short run, which leaves start-up out. Held to
+//! the goals are those of the thread that does the work; what a writer or an exporter does behind it stands
+//! beside them, and is part of the CPU under load.
 
 mod allocations;
 mod lines;
@@ -12,12 +13,13 @@ mod requests;
 mod serve;
 mod spans;
 mod table;
+mod threads;
 mod work;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::work::Prepare;
+use crate::work::{Operation, Way};
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => table::print(measure::Effort::FULL),
         ["--quick"] => table::print(measure::Effort::QUICK),
-        ["one", work, subject, operations] => one(work, subject, operations),
+        ["one", subject, way, operations] => one(subject, way, operations),
         _ => {
             eprintln!("peers: usage: peers [--quick]");
             ExitCode::from(2)
@@ -35,22 +37,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does one work by one subject, and prints nanoseconds and allocations for each operation.
-fn one(work: &str, subject: &str, operations: &str) -> ExitCode {
-    let works = work::all();
-    let found = works
-        .iter()
-        .filter(|candidate| candidate.name == work)
-        .flat_map(|candidate| &candidate.subjects)
-        .find(|candidate| candidate.name == subject);
+/// Does one work by one subject, and prints nanoseconds (or how much more two threads do than one) and
+/// allocations for each operation.
+fn one(subject: &str, way: &str, operations: &str) -> ExitCode {
+    let areas = work::all();
+    let subjects = areas.iter().flat_map(|area| &area.subjects);
+    let found = subjects.filter(|it| it.name == subject).find_map(|it| it.way(way));
     let (Some(found), Ok(operations)) = (found, operations.parse::<u32>()) else {
-        eprintln!("peers: no work {work:?} by {subject:?}, or {operations:?} is not a number");
+        eprintln!("peers: no {subject:?} as {way:?}, or {operations:?} is not a number");
         return ExitCode::from(2);
     };
-    let mut operation = match found.prepare {
-        Prepare::Operation(prepare) => prepare(),
-        Prepare::Server(prepare) => return serve::until_killed(prepare()),
-    };
+    match found {
+        Way::Server(prepare) => return serve::until_killed(prepare()),
+        Way::Threads(set_up, each) => {
+            set_up();
+            println!("{} 0", threads::speedup(each, operations));
+        }
+        Way::Operation(prepare) => print_cost(prepare(), operations),
+    }
+    ExitCode::SUCCESS
+}
+
+fn print_cost(mut operation: Operation, operations: u32) {
     for _ in 0..measure::WARM_UP_OPERATIONS {
         operation();
     }
@@ -61,5 +69,4 @@ fn one(work: &str, subject: &str, operations: &str) -> ExitCode {
     let nanoseconds = start.elapsed().as_nanos() as f64 / f64::from(operations);
     let allocations = (allocations::made() - allocations) as f64 / f64::from(operations);
     println!("{nanoseconds} {allocations}");
-    ExitCode::SUCCESS
 }

@@ -1,10 +1,14 @@
-//! Runs one subject in a process of its own and reads off what it cost.
+//! Runs subjects in processes of their own and reads off what they cost.
 
+use std::collections::HashMap;
 use std::io;
 use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::serve;
-use crate::work::{Prepare, Work};
+use crate::work::{Area, Subject, Way};
 
 /// Operations before anything is counted: caches, callsites and thread-locals are then in place.
 pub const WARM_UP_OPERATIONS: u32 = 100;
@@ -13,22 +17,28 @@ pub const WARM_UP_OPERATIONS: u32 = 100;
 #[derive(Clone, Copy)]
 pub struct Effort {
     /// Interleaved rounds for times; the median is quoted.
-    pub rounds: usize,
+    rounds: usize,
     /// Operations in a timed round.
-    pub timed_operations: u32,
+    timed_operations: u32,
+    /// Rounds of load on servers.
+    load_rounds: usize,
     /// Seconds of load on a server in a round.
-    pub load_seconds: u32,
+    load_seconds: u32,
     /// Operations by which the long callgrind run exceeds the short one.
-    pub counted_operations: u32,
+    counted_operations: u32,
 }
 
-/// What one operation costs.
-#[derive(Clone, Copy)]
+/// What one operation of a subject costs. A list has one figure for each round.
+#[derive(Clone, Default)]
 pub struct Cost {
-    /// Nanoseconds: the median of the rounds.
-    pub nanoseconds: f64,
-    /// What is counted from inside; `None` for a server under load.
+    /// Nanoseconds in one thread.
+    pub nanoseconds: Vec<f64>,
+    /// What is counted from inside.
     pub counts: Option<Counts>,
+    /// Nanoseconds of CPU of a server under load.
+    pub load_nanoseconds: Vec<f64>,
+    /// How much more two threads do than one, in the same time.
+    pub speedup: Vec<f64>,
 }
 
 /// What one operation costs, counted.
@@ -36,84 +46,151 @@ pub struct Cost {
 pub struct Counts {
     /// Allocations of the working thread.
     pub allocations: f64,
-    /// Instructions of the whole process, start-up left out.
-    pub instructions: f64,
+    /// Instructions, start-up left out.
+    pub instructions: Instructions,
+}
+
+/// Where instructions are spent.
+#[derive(Clone, Copy)]
+pub struct Instructions {
+    /// In the thread that works, who waits for them.
+    pub working: f64,
+    /// In the threads behind it: a writer's, an exporter's.
+    pub behind: f64,
 }
 
 impl Effort {
     /// Minutes.
-    pub const FULL: Self =
-        Self { rounds: 9, timed_operations: 200_000, load_seconds: 5, counted_operations: 4_000 };
+    pub const FULL: Self = Self {
+        rounds: 15,
+        timed_operations: 100_000,
+        load_rounds: 7,
+        load_seconds: 4,
+        counted_operations: 4_000,
+    };
     /// Within two minutes.
-    pub const QUICK: Self =
-        Self { rounds: 5, timed_operations: 40_000, load_seconds: 2, counted_operations: 1_000 };
+    pub const QUICK: Self = Self {
+        rounds: 5,
+        timed_operations: 20_000,
+        load_rounds: 3,
+        load_seconds: 1,
+        counted_operations: 1_000,
+    };
 }
 
-/// The cost of every subject of a work, their timed rounds interleaved so that a slow moment of the
-/// machine meets all of them.
-pub fn costs(work: &Work, effort: Effort) -> io::Result<Vec<Cost>> {
-    let mut nanoseconds = vec![Vec::new(); work.subjects.len()];
-    let mut allocations = vec![0.0; work.subjects.len()];
-    for _ in 0..effort.rounds {
-        for (index, subject) in work.subjects.iter().enumerate() {
-            let mut command = Command::new(std::env::current_exe()?);
-            if let Prepare::Server(_) = subject.prepare {
-                command.args(["one", work.name, subject.name, "0"]);
-                let load = serve::cpu_nanoseconds_per_request(command, effort.load_seconds)?;
-                nanoseconds[index].push(load);
-                continue;
+/// The cost of every subject, by its name. In a round each of them has its turn, so that a slow moment of the
+/// machine meets all, and a ratio of two figures of one round is a fair one.
+pub fn costs(area: &Area, effort: Effort) -> io::Result<HashMap<&'static str, Cost>> {
+    let mut costs: HashMap<&'static str, Cost> = HashMap::new();
+    let subjects = &area.subjects;
+    let timed_operations = effort.timed_operations.min(area.max_operations);
+    let instructions = instructions(subjects, effort.counted_operations)?;
+    for (way, rounds) in [
+        (Way::OPERATION, effort.rounds),
+        (Way::THREADS, effort.rounds),
+        (Way::SERVER, effort.load_rounds),
+    ] {
+        for _ in 0..rounds {
+            for subject in subjects.iter().filter(|subject| subject.way(way).is_some()) {
+                let cost = costs.entry(subject.name).or_default();
+                if way == Way::SERVER {
+                    let mut command = Command::new(std::env::current_exe()?);
+                    command.args(["one", subject.name, way, "0"]);
+                    let load = serve::cpu_nanoseconds_per_request(command, effort.load_seconds)?;
+                    cost.load_nanoseconds.push(load);
+                    continue;
+                }
+                let command = Command::new(std::env::current_exe()?);
+                let output = run(command, subject.name, way, timed_operations)?;
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                let mut figures = text.split_whitespace().map(str::parse::<f64>);
+                let (Some(Ok(figure)), Some(Ok(allocations))) = (figures.next(), figures.next())
+                else {
+                    let what = format!("{} printed {text:?} for its cost", subject.name);
+                    return Err(io::Error::other(what));
+                };
+                if way == Way::THREADS {
+                    cost.speedup.push(figure);
+                } else {
+                    cost.nanoseconds.push(figure);
+                    let instructions = instructions.get(subject.name);
+                    cost.counts =
+                        instructions.map(|&instructions| Counts { allocations, instructions });
+                }
             }
-            let output = run(command, work.name, subject.name, effort.timed_operations)?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let mut figures = text.split_whitespace().map(str::parse::<f64>);
-            let (Some(Ok(time)), Some(Ok(count))) = (figures.next(), figures.next()) else {
-                let what = format!("{} printed {text:?} for its cost", subject.name);
-                return Err(io::Error::other(what));
-            };
-            nanoseconds[index].push(time);
-            allocations[index] = count;
         }
-    }
-    let mut costs = Vec::new();
-    for (index, subject) in work.subjects.iter().enumerate() {
-        nanoseconds[index].sort_by(f64::total_cmp);
-        let counts = match subject.prepare {
-            Prepare::Server(_) => None,
-            Prepare::Operation(_) => Some(Counts {
-                allocations: allocations[index],
-                instructions: instructions(work.name, subject.name, effort.counted_operations)?,
-            }),
-        };
-        costs.push(Cost { nanoseconds: nanoseconds[index][effort.rounds / 2], counts });
     }
     Ok(costs)
 }
 
-fn instructions(work: &str, subject: &str, operations: u32) -> io::Result<f64> {
-    let short = counted(work, subject, 1)?;
-    let long = counted(work, subject, 1 + operations)?;
-    Ok((long - short) / f64::from(operations))
+/// Counts do not mind who else is running, so every core counts somebody.
+fn instructions(
+    subjects: &[Subject],
+    operations: u32,
+) -> io::Result<HashMap<&'static str, Instructions>> {
+    let counted: Vec<&Subject> =
+        subjects.iter().filter(|subject| subject.way(Way::OPERATION).is_some()).collect();
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while let Some(subject) = counted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = instructions_of(subject.name, operations);
+                    let result = result.map(|count| (subject.name, count));
+                    results.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(result);
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into_iter().collect()
 }
 
-/// The instructions that callgrind counts in one whole run.
-fn counted(work: &str, subject: &str, operations: u32) -> io::Result<f64> {
-    let mut command = Command::new("valgrind");
-    command
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe()?);
-    let output = run(command, work, subject, operations)?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let collected = text.lines().find_map(|line| line.split("Collected :").nth(1));
-    collected.and_then(|figure| figure.trim().parse().ok()).ok_or_else(|| {
-        io::Error::other(format!("callgrind printed no count for {subject}:\n{text}"))
+/// The difference of a long and a short run, which leaves start-up out.
+fn instructions_of(subject: &str, operations: u32) -> io::Result<Instructions> {
+    let short = counted(subject, 1)?;
+    let long = counted(subject, 1 + operations)?;
+    let each = |long: f64, short: f64| (long - short) / f64::from(operations);
+    Ok(Instructions {
+        working: each(long.working, short.working),
+        behind: each(long.behind, short.behind),
     })
 }
 
-fn run(mut command: Command, work: &str, subject: &str, operations: u32) -> io::Result<Output> {
-    let output = command.args(["one", work, subject, &operations.to_string()]).output()?;
+/// The instructions that callgrind counts in one whole run.
+fn counted(subject: &str, operations: u32) -> io::Result<Instructions> {
+    let folder = std::env::temp_dir();
+    let name = format!("peers-{}-{:?}", std::process::id(), thread::current().id());
+    let name = name.replace(['(', ')'], "");
+    let mut command = Command::new("valgrind");
+    command
+        .args(["--tool=callgrind", "--separate-threads=yes"])
+        .arg(format!("--callgrind-out-file={}", folder.join(&name).display()))
+        .arg(std::env::current_exe()?);
+    let ran = run(command, subject, Way::OPERATION, operations);
+    // One file for each thread, `<name>-01` for the first, and an empty one.
+    let (mut working, mut behind) = (None, 0.0);
+    for entry in std::fs::read_dir(&folder)?.flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let Some(thread) = file.strip_prefix(&name) else { continue };
+        let text = std::fs::read_to_string(entry.path())?;
+        std::fs::remove_file(entry.path())?;
+        let total = text.lines().find_map(|line| line.strip_prefix("totals: ")?.parse().ok());
+        match (thread, total) {
+            ("-01", total) => working = total,
+            (_, total) => behind += total.unwrap_or(0.0),
+        }
+    }
+    ran?;
+    let none = || io::Error::other(format!("callgrind wrote no count for {subject}"));
+    Ok(Instructions { working: working.ok_or_else(none)?, behind })
+}
+
+fn run(mut command: Command, subject: &str, way: &str, operations: u32) -> io::Result<Output> {
+    let output = command.args(["one", subject, way, &operations.to_string()]).output()?;
     if output.status.success() {
         return Ok(output);
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(io::Error::other(format!("{subject} failed at {work:?}: {said}")))
+    Err(io::Error::other(format!("{subject} failed as {way}: {said}")))
 }

@@ -1,9 +1,13 @@
 //! A subject behind a real socket, and the load that meets it.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use axum::Router;
+
+/// Tells a server where there is somebody who takes spans.
+pub const RECEIVER: &str = "PEERS_RECEIVER";
 
 /// Connections that wrk keeps open.
 const CONNECTIONS: &str = "32";
@@ -35,6 +39,9 @@ pub fn until_killed(app: Router) -> ExitCode {
 
 /// Puts wrk on a server for a while, and says how many nanoseconds of its CPU each request took.
 pub fn cpu_nanoseconds_per_request(mut server: Command, seconds: u32) -> io::Result<f64> {
+    let receiver = TcpListener::bind("127.0.0.1:0")?;
+    server.env(RECEIVER, format!("http://{}", receiver.local_addr()?));
+    std::thread::spawn(move || receiver.incoming().flatten().for_each(take_all));
     let mut server = Killed(server.stdout(Stdio::piped()).spawn()?);
     let mut port = String::new();
     let printed = server.0.stdout.take().ok_or_else(|| io::Error::other("no stdout to read"))?;
@@ -44,6 +51,27 @@ pub fn cpu_nanoseconds_per_request(mut server: Command, seconds: u32) -> io::Res
     let before = cpu_seconds(&server.0)?;
     let requests = load(&url, seconds)?;
     Ok((cpu_seconds(&server.0)? - before) * 1e9 / requests)
+}
+
+/// Answers every request of an OTLP/HTTP exporter with 200, until it hangs up.
+fn take_all(stream: TcpStream) {
+    let mut requests = BufReader::new(stream);
+    let mut length = 0;
+    let mut line = String::new();
+    while requests.read_line(&mut line).is_ok_and(|read| read > 0) {
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        let is_end_of_head = line == "\r\n";
+        line.clear();
+        if is_end_of_head {
+            let _ = io::copy(&mut requests.by_ref().take(length), &mut io::sink());
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            if requests.get_mut().write_all(answer).is_err() {
+                return;
+            }
+        }
+    }
 }
 
 /// A child that does not outlive its measurement.

@@ -1,8 +1,8 @@
-//! Where spans go: from the builder's calls and the environment to one address. Pure.
+//! Where telemetry goes: from the builder's calls and the environment to one address. Pure.
 //!
-//! builder > `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` > `OTEL_EXPORTER_OTLP_ENDPOINT` > `NODE_IP` >
-//! `OTEL_NODE_IP` > `HOST_IP` > `localhost`. An IP stands for the agent of the node: in Kubernetes it
-//! comes from the downward API (`status.hostIP`).
+//! builder > the signal's own endpoint (`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) >
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` > `NODE_IP` > `OTEL_NODE_IP` > `HOST_IP` > `localhost`. An IP stands for
+//! the agent of the node: in Kubernetes it comes from the downward API (`status.hostIP`).
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -10,17 +10,15 @@ use std::str::FromStr;
 use http::Uri;
 
 use crate::error::Fault;
+use crate::otlp_signal::Signal;
 use crate::vars::Reader;
 
-const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const NODE_IPS: [&str; 3] = ["NODE_IP", "OTEL_NODE_IP", "HOST_IP"];
 
 const HTTP_PORT: u16 = 4318;
 const GRPC_PORT: u16 = 4317;
-const TRACES_PATH: &str = "/v1/traces";
 
-/// The protocol in which spans are sent.
+/// The protocol in which telemetry is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OtlpProtocol {
     /// OTLP over HTTP, as protobuf (`http/protobuf`).
@@ -33,12 +31,12 @@ pub enum OtlpProtocol {
 impl FromStr for OtlpProtocol {
     type Err = &'static str;
 
-    /// Reads the specification's names.
+    /// Reads the specification's names; case does not matter.
     ///
     /// # Errors
     /// Any other text, `http/json` among them; the error says what is accepted.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
+        match name.to_ascii_lowercase().as_str() {
             "http/protobuf" => Ok(Self::HttpProtobuf),
             "grpc" => Ok(Self::Grpc),
             _ => Err("http/protobuf, grpc"),
@@ -46,7 +44,7 @@ impl FromStr for OtlpProtocol {
     }
 }
 
-/// Where spans go, and which setting said so.
+/// Where telemetry goes, and which setting said so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// For HTTP with the path to post to; for gRPC without one.
@@ -55,19 +53,21 @@ pub(crate) struct Endpoint {
     pub(crate) because_of: &'static str,
 }
 
-/// Finds the endpoint for `protocol`. Every fault is noted with the reader; the next source in the order
+/// Finds the endpoint of a signal. Every fault is noted with the reader; the next source in the order
 /// then decides.
 pub(crate) fn resolve(
+    signal: Signal,
     protocol: OtlpProtocol,
     from_builder: Option<&str>,
     reader: &mut Reader<'_>,
 ) -> Endpoint {
     // The specification takes the signal's own endpoint as it is, and appends the signal's path to the
     // general one; a builder's endpoint is meant as the general one is.
+    let [own, general] = signal.variables().endpoint;
     let given = [
-        ("Builder::otlp_endpoint", from_builder.map(str::to_owned), TRACES_PATH),
-        (TRACES_ENDPOINT, reader.text(TRACES_ENDPOINT), ""),
-        (ENDPOINT, reader.text(ENDPOINT), TRACES_PATH),
+        ("Builder::otlp_endpoint", from_builder.map(str::to_owned), signal.path()),
+        (own, reader.text(own), ""),
+        (general, reader.text(general), signal.path()),
     ];
     for (setting, value, path) in given {
         let Some(value) = value else { continue };
@@ -78,12 +78,12 @@ pub(crate) fn resolve(
     }
     for setting in NODE_IPS {
         let Some(value) = reader.text(setting) else { continue };
-        match of_node(&value, protocol) {
+        match of_node(&value, signal, protocol) {
             Ok(uri) => return Endpoint { uri, because_of: setting },
             Err(accepted) => reader.fault(Fault::new(setting, value, accepted)),
         }
     }
-    Endpoint { uri: on_host("localhost", protocol), because_of: "the default" }
+    Endpoint { uri: on_host("localhost", signal, protocol), because_of: "the default" }
 }
 
 fn of_url(value: &str, protocol: OtlpProtocol, path: &str) -> Result<Uri, String> {
@@ -110,20 +110,20 @@ fn of_url(value: &str, protocol: OtlpProtocol, path: &str) -> Result<Uri, String
     format!("http://{authority}{path}").parse().map_err(|_| ACCEPTED.into())
 }
 
-fn of_node(value: &str, protocol: OtlpProtocol) -> Result<Uri, String> {
+fn of_node(value: &str, signal: Signal, protocol: OtlpProtocol) -> Result<Uri, String> {
     if let Some(hint) = unexpanded(value) {
         return Err(hint);
     }
     let bare = value.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => Ok(on_host(&ip.to_string(), protocol)),
-        Ok(IpAddr::V6(ip)) => Ok(on_host(&format!("[{ip}]"), protocol)),
+        Ok(IpAddr::V4(ip)) => Ok(on_host(&ip.to_string(), signal, protocol)),
+        Ok(IpAddr::V6(ip)) => Ok(on_host(&format!("[{ip}]"), signal, protocol)),
         // A host's name serves as well.
         Err(_) => format!("http://{bare}:{}", port(protocol))
             .parse::<Uri>()
             .ok()
             .filter(|uri| uri.host() == Some(bare))
-            .map(|_| on_host(bare, protocol))
+            .map(|_| on_host(bare, signal, protocol))
             .ok_or_else(|| "the IP address of the node, without scheme and port".into()),
     }
 }
@@ -139,12 +139,12 @@ fn unexpanded(value: &str) -> Option<String> {
     ))
 }
 
-fn on_host(host: &str, protocol: OtlpProtocol) -> Uri {
+fn on_host(host: &str, signal: Signal, protocol: OtlpProtocol) -> Uri {
     let path = match protocol {
-        OtlpProtocol::HttpProtobuf => TRACES_PATH,
+        OtlpProtocol::HttpProtobuf => signal.path(),
         OtlpProtocol::Grpc => "",
     };
-    // The host was checked; should it be none all the same, spans are refused there and counted.
+    // The host was checked; should it be none all the same, what is sent there is refused and counted.
     format!("http://{host}:{}{path}", port(protocol)).parse().unwrap_or_default()
 }
 
@@ -161,6 +161,9 @@ mod tests {
 
     use super::*;
 
+    const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
     fn resolved(
         protocol: OtlpProtocol,
         builder: Option<&str>,
@@ -168,7 +171,7 @@ mod tests {
     ) -> (String, Vec<Fault>) {
         let vars: HashMap<_, _> = vars.iter().copied().collect();
         let mut reader = Reader::new(&vars);
-        let endpoint = resolve(protocol, builder, &mut reader);
+        let endpoint = resolve(Signal::Traces, protocol, builder, &mut reader);
         (endpoint.uri.to_string(), reader.into_faults())
     }
 
@@ -201,6 +204,26 @@ mod tests {
                 (expected, &[][..]),
                 "{protocol:?} {from}"
             );
+        }
+    }
+
+    #[test]
+    fn metrics_have_a_path_and_an_endpoint_of_their_own() {
+        let own =
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://prometheus/api/v1/otlp/v1/metrics");
+        let all = [own, (TRACES_ENDPOINT, "http://traces:1"), (ENDPOINT, "http://all:2")];
+        let cases = [
+            (OtlpProtocol::HttpProtobuf, 0, own.1),
+            (OtlpProtocol::HttpProtobuf, 1, "http://all:2/v1/metrics"),
+            (OtlpProtocol::HttpProtobuf, 3, "http://localhost:4318/v1/metrics"),
+            (OtlpProtocol::Grpc, 3, "http://localhost:4317/"),
+        ];
+        for (protocol, from, expected) in cases {
+            let vars: HashMap<_, _> = all[from..].iter().copied().collect();
+            let mut reader = Reader::new(&vars);
+            let endpoint = resolve(Signal::Metrics, protocol, None, &mut reader);
+            assert_eq!(endpoint.uri.to_string(), expected);
+            assert_eq!(reader.into_faults(), []);
         }
     }
 

@@ -61,7 +61,7 @@
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that may wait (and at most 16 MiB of them) | 16384 (specification: 2048; bursts overflow it) |
 //! | `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | spans in a batch | 512 |
 //! | `OTEL_BSP_SCHEDULE_DELAY` | how long a span waits for others, in milliseconds | 1000 (specification: 5000; the agent is near) |
-//! | `OTEL_BSP_EXPORT_TIMEOUT` | for one try, in milliseconds, if `OTEL_EXPORTER_OTLP_TIMEOUT` is not set | 3000 (specification: 30000; the same reason) |
+//! | `OTEL_BSP_EXPORT_TIMEOUT` | for one try, in milliseconds, where it is shorter than `OTEL_EXPORTER_OTLP_TIMEOUT` | 3000 (specification: 30000; the same reason) |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the specification's six samplers | `parentbased_always_on` |
 //! | `OTEL_PROPAGATORS` | what the HTTP layers take from callers and tell others: `tracecontext`, `baggage`, or `none` | `tracecontext,baggage` |
 //! | `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` | methods that are not recorded as `_OTHER`, in place of the conventions' nine | |
@@ -77,7 +77,7 @@
 //! | `OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT`, `OTEL_LINK_ATTRIBUTE_COUNT_LIMIT` | attributes of an event and of a link | 128 |
 //! | `POD_NAME`, `POD_UID`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `K8S_CLUSTER_NAME` | resource attributes `k8s.…`, as manifests fill them from the downward API | |
 //!
-//! Not honoured yet: pushes of metrics (`otlp` in `OTEL_METRICS_EXPORTER`), TLS to the agent
+//! Not honoured yet: pushes of metrics (`otlp` in `OTEL_METRICS_EXPORTER`, the variables `OTEL_EXPORTER_OTLP_METRICS_…`), TLS to the agent
 //! (`OTEL_EXPORTER_OTLP_CERTIFICATE` and the like; an `https://` endpoint is refused with a warning).
 //!
 //! # Features
@@ -102,6 +102,8 @@ mod config;
 mod context;
 mod endpoint;
 mod error;
+mod otlp;
+mod otlp_signal;
 mod resource;
 mod signals;
 mod span;

@@ -1,11 +1,10 @@
 //! A span's way out: `processor` takes it when it ends, `queue` holds it within bounds and keeps the
-//! ledger, `exporter` takes batches on a thread of its own, a `sender` carries them to the agent.
+//! ledger, `exporter` takes batches on a thread of its own, which a sender of `otlp` carries to the agent.
 
 mod exporter;
 mod ledger;
 mod processor;
 mod queue;
-mod sender;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -19,6 +18,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::config::Config;
+use crate::otlp;
 use crate::span::{Limits, Provider, Sampling, Sink};
 use processor::{Nobody, Processor};
 use queue::SpanQueue;
@@ -39,7 +39,7 @@ pub(crate) struct Spans {
 pub(crate) fn start(config: &Config, resource: &Resource) -> io::Result<Spans> {
     let Some(export) = &config.export else { return Ok(without_exporter(config)) };
     let queue = Arc::new(SpanQueue::new(export.queue_spans, export.queue_bytes));
-    exporter::spawn(Arc::clone(&queue), sender::connect(export), export, resource)?;
+    exporter::spawn(Arc::clone(&queue), otlp::connect(&export.otlp), export, resource)?;
     let processor = Processor::new(Arc::clone(&queue), export.batch_spans);
     Ok(Spans { provider: provider(config, Arc::new(processor)), queue })
 }

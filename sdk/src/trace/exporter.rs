@@ -17,8 +17,8 @@ use opentelemetry_sdk::Resource;
 use prost::Message as _;
 
 use super::queue::{Batch, Debt, Outcome, SpanQueue};
-use super::sender::{Answer, Sender};
 use crate::config::ExportConfig;
+use crate::otlp::{Answer, Sender};
 use complaints::{Cause, Complaints};
 
 mod complaints;
@@ -57,8 +57,8 @@ pub(super) fn spawn(
         resource: resource.into(),
         batch_spans: config.batch_spans,
         delay: config.delay,
-        timeout: config.timeout,
-        complaints: Complaints::new(&config.endpoint),
+        timeout: config.otlp.timeout,
+        complaints: Complaints::new(&config.otlp.endpoint),
     };
     thread::Builder::new().name("spanline-export".to_owned()).spawn(move || {
         let _suppressed = Context::enter_telemetry_suppressed_scope();

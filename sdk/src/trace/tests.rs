@@ -15,9 +15,9 @@ use prost::Message as _;
 use super::ledger::SpanLedger;
 use super::processor::Processor;
 use super::queue::SpanQueue;
-use super::sender::{Answer, Sender};
 use super::*;
-use crate::config::{ExportConfig, Overrides};
+use crate::config::{ExportConfig, OtlpConfig, Overrides};
+use crate::otlp::{Answer, Sender};
 use crate::vars::Reader;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -68,7 +68,8 @@ fn export_config() -> ExportConfig {
     let vars = std::collections::HashMap::new();
     let export = Config::read(&Overrides::default(), &mut Reader::new(&vars)).export.unwrap();
     let millis = Duration::from_millis;
-    ExportConfig { batch_spans: 10, delay: millis(20), timeout: millis(200), ..export }
+    let otlp = OtlpConfig { timeout: millis(200), ..export.otlp };
+    ExportConfig { otlp, batch_spans: 10, delay: millis(20), ..export }
 }
 
 fn start_with(config: ExportConfig, script: impl Fn(u64) -> Act + Send + Sync + 'static) -> Setup {

@@ -1,4 +1,5 @@
-//! Carries an encoded batch to the receiver, and reports its answer whole.
+//! Carries an encoded request to its receiver, and reports the answer whole. What the request holds is
+//! all the same to it.
 
 mod grpc;
 mod http;
@@ -8,8 +9,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use prost::Message;
 
-use crate::config::ExportConfig;
+use crate::config::OtlpConfig;
 use crate::endpoint::OtlpProtocol;
 
 /// How the exporter names itself to the receiver.
@@ -19,10 +21,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest answer that is read; a longer one is judged by its status alone.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What the receiver says to a batch.
+/// What the receiver says to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// It took it, but for so many spans.
+pub(crate) enum Answer {
+    /// It took it, but for so many spans or data points.
     Taken { rejected: u64, message: String },
     /// Not now; it may have said how long to wait.
     Later { wait: Option<Duration>, why: String },
@@ -31,17 +33,42 @@ pub(super) enum Answer {
 }
 
 /// The way to a receiver.
-pub(super) trait Sender: Send + Sync + 'static {
-    /// Sends an encoded `ExportTraceServiceRequest`.
+pub(crate) trait Sender: Send + Sync + 'static {
+    /// Sends an encoded `ExportTraceServiceRequest`, or that of another signal.
     fn send(&self, request: Bytes) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
 }
 
-/// The sender for a configuration. It connects with its first batch.
-pub(super) fn connect(config: &ExportConfig) -> Box<dyn Sender> {
+/// The sender for a configuration. It connects with its first request.
+pub(crate) fn connect(config: &OtlpConfig) -> Box<dyn Sender> {
     match config.protocol {
         OtlpProtocol::HttpProtobuf => Box::new(http::Http::new(config)),
         OtlpProtocol::Grpc => Box::new(grpc::Grpc::new(config)),
     }
+}
+
+impl Answer {
+    /// Reads what a receiver says when it takes a request. What cannot be read rejects nothing.
+    fn taken(response: Bytes) -> Self {
+        let partial = Response::decode(response).unwrap_or_default().partial_success;
+        let partial = partial.unwrap_or_default();
+        let rejected = u64::try_from(partial.rejected).unwrap_or(0);
+        Self::Taken { rejected, message: partial.error_message }
+    }
+}
+
+/// `ExportTraceServiceResponse`, `ExportMetricsServiceResponse`: field by field, they are the same.
+#[derive(Clone, PartialEq, Message)]
+struct Response {
+    #[prost(message, optional, tag = "1")]
+    partial_success: Option<PartialSuccess>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    rejected: i64,
+    #[prost(string, tag = "2")]
+    error_message: String,
 }
 
 /// An error with what is behind it: "client error (Connect): tcp connect error: Connection refused".

@@ -15,11 +15,9 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
-use prost::Message as _;
 
 use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender, with_causes};
-use crate::config::ExportConfig;
+use crate::config::OtlpConfig;
 
 /// A connection that is idle for longer is made anew.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -32,7 +30,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(config: &ExportConfig) -> Self {
+    pub(super) fn new(config: &OtlpConfig) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
@@ -75,11 +73,7 @@ async fn answer(response: Response<Incoming>) -> Answer {
         Err(_) => Bytes::new(),
     };
     if parts.status.is_success() {
-        // An answer that cannot be read rejects nothing.
-        let answer = ExportTraceServiceResponse::decode(body).unwrap_or_default();
-        let partial = answer.partial_success.unwrap_or_default();
-        let rejected = u64::try_from(partial.rejected_spans).unwrap_or(0);
-        return Answer::Taken { rejected, message: partial.error_message };
+        return Answer::taken(body);
     }
     let why = format!("the receiver answered {}", parts.status);
     match parts.status {

@@ -1,13 +1,12 @@
 //! OTLP over gRPC.
 //!
-//! The batch is encoded already, so the call is made with a codec that leaves it as it is.
+//! The request is encoded already, so the call is made with a codec that leaves it as it is.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
@@ -15,14 +14,15 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender, with_causes};
-use crate::config::ExportConfig;
+use crate::config::OtlpConfig;
+use crate::otlp_signal::Signal;
 
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 /// An idle connection is asked for a sign of life this often, so that a receiver that went away without
 /// a word is noticed before the next batch.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 pub(super) struct Grpc {
+    signal: Signal,
     endpoint: Endpoint,
     /// Made on the exporter's own runtime, with the first batch.
     channel: std::sync::OnceLock<Channel>,
@@ -31,7 +31,7 @@ pub(super) struct Grpc {
 }
 
 impl Grpc {
-    pub(super) fn new(config: &ExportConfig) -> Self {
+    pub(super) fn new(config: &OtlpConfig) -> Self {
         let endpoint = Endpoint::from(config.endpoint.uri.clone())
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)
@@ -42,7 +42,13 @@ impl Grpc {
             Err(_) => endpoint,
         };
         let metadata = MetadataMap::from_headers(config.headers.iter().cloned().collect());
-        Self { endpoint, channel: std::sync::OnceLock::new(), metadata, gzip: config.gzip }
+        Self {
+            signal: config.signal,
+            endpoint,
+            channel: std::sync::OnceLock::new(),
+            metadata,
+            gzip: config.gzip,
+        }
     }
 }
 
@@ -56,25 +62,18 @@ impl Sender for Grpc {
         }
         let mut request = Request::new(request);
         *request.metadata_mut() = self.metadata.clone();
+        let method = self.signal.grpc_method();
         Box::pin(async move {
             if let Err(error) = client.ready().await {
                 return Answer::Later { wait: None, why: with_causes(&error) };
             }
-            let path = http::uri::PathAndQuery::from_static(EXPORT);
+            let path = http::uri::PathAndQuery::from_static(method);
             match client.unary(request, path, Bare).await {
-                Ok(response) => taken(response.into_inner()),
+                Ok(response) => Answer::taken(response.into_inner()),
                 Err(status) => answer(&status),
             }
         })
     }
-}
-
-fn taken(answer: Bytes) -> Answer {
-    // An answer that cannot be read rejects nothing.
-    let answer = ExportTraceServiceResponse::decode(answer).unwrap_or_default();
-    let partial = answer.partial_success.unwrap_or_default();
-    let rejected = u64::try_from(partial.rejected_spans).unwrap_or(0);
-    Answer::Taken { rejected, message: partial.error_message }
 }
 
 fn answer(status: &Status) -> Answer {

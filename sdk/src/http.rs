@@ -19,6 +19,7 @@ mod caller;
 mod client;
 mod exchange;
 mod foreign;
+pub mod grpc;
 mod head;
 mod method;
 mod route;

@@ -111,6 +111,7 @@ mod vars;
 
 pub use endpoint::OtlpProtocol;
 pub use error::{Fault, InitError};
+pub use http::grpc;
 pub use init::{Builder, Ledger, Telemetry, builder, init};
 pub use log::{LineDrops, LineLedger, LogFormat, LogOutput, ParseLogFormatError};
 pub use metrics::{RegisterError, Registry};

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 pub use self::error::BuildError;
 
 use crate::config::{self, Config};
+use crate::export::prometheus::{self, Prometheus};
 use crate::export::{self, ExportError, Exporter};
 use crate::fanout::Fanout;
 use crate::health::{self, Readiness};
@@ -50,6 +51,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 
 /// The store's name as an exporter.
 const STORE: &str = "spanline_store";
+/// The name of the exporter that scrapers read.
+const PROMETHEUS: &str = "prometheus";
 
 /// An agent with all its ports bound, not yet running.
 pub struct Agent {
@@ -59,6 +62,7 @@ pub struct Agent {
     queued: Vec<Queued>,
     tailer: Option<Tailer>,
     web: Router,
+    prometheus: Router,
     store: Option<Store>,
     metrics: Arc<SelfMetrics>,
     // Held until everything has stopped.
@@ -69,6 +73,7 @@ pub struct Agent {
 struct Stages {
     outputs: Vec<Output>,
     web: Router,
+    prometheus: Router,
     store: Option<Store>,
 }
 
@@ -98,6 +103,7 @@ struct Listeners {
     otlp_grpc: Listener,
     health: Listener,
     self_metrics: Listener,
+    prometheus: Listener,
     web: Listener,
 }
 
@@ -115,12 +121,23 @@ impl Agent {
                 max_bytes: config.store_max_bytes,
                 cluster: config.cluster.clone(),
             };
-            let store = Store::open(store, metrics).map_err(BuildError::Store)?;
-            let signals = Signals { logs: true, traces: true, metrics: false };
-            let output =
-                Output { name: STORE, exporter: Box::new(ToStore(store.clone())), signals };
+            let store = Store::open(store, Arc::clone(&metrics)).map_err(BuildError::Store)?;
+            let scraped = Prometheus::new(PROMETHEUS, prometheus::Settings::default(), metrics);
+            let prometheus = scraped.router();
+            let outputs = vec![
+                Output {
+                    name: STORE,
+                    exporter: Box::new(ToStore(store.clone())),
+                    signals: Signals { logs: true, traces: true, metrics: false },
+                },
+                Output {
+                    name: PROMETHEUS,
+                    exporter: Box::new(scraped),
+                    signals: Signals { logs: false, traces: false, metrics: true },
+                },
+            ];
             let web = web::router(store.clone(), web);
-            Ok(Stages { outputs: vec![output], web, store: Some(store) })
+            Ok(Stages { outputs, web, prometheus, store: Some(store) })
         })
         .await
     }
@@ -133,10 +150,11 @@ impl Agent {
             .map_err(|error| BuildError::state(&config.state_dir, error))?;
         let listeners = Listeners::bind(config).await?;
         let metrics = Arc::new(SelfMetrics::new());
-        let Stages { outputs, web, store } = open(Arc::clone(&metrics), listeners.web.address())?;
+        let Stages { outputs, web, prometheus, store } =
+            open(Arc::clone(&metrics), listeners.web.address())?;
         let (sink, queued) = queues(outputs, &metrics);
         let tailer = tailer(config, &sink, &metrics)?;
-        Ok(Self { listeners, sink, queued, tailer, web, store, metrics, _state: state })
+        Ok(Self { listeners, sink, queued, tailer, web, prometheus, store, metrics, _state: state })
     }
 
     /// Where OTLP/HTTP is received.
@@ -164,6 +182,11 @@ impl Agent {
         self.listeners.self_metrics.address()
     }
 
+    /// Where scrapers read the metrics that came by OTLP.
+    pub fn prometheus_addr(&self) -> SocketAddr {
+        self.listeners.prometheus.address()
+    }
+
     /// The agent's own metrics.
     pub fn metrics(&self) -> Arc<SelfMetrics> {
         Arc::clone(&self.metrics)
@@ -172,7 +195,8 @@ impl Agent {
     /// Runs until `shutdown` ends, then stops: sources first, then queues, then the rest. Takes
     /// less than five seconds to stop, whatever is under way; what is lost by that is counted.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listeners, sink, queued, tailer, web, store, metrics, _state } = self;
+        let Self { listeners, sink, queued, tailer, web, prometheus, store, metrics, _state } =
+            self;
         let (stop_sources, sources_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let (give_up, given_up) = watch::channel(false);
@@ -188,6 +212,7 @@ impl Agent {
         let readiness = Readiness::default();
         listeners.announce();
         rest.spawn(listeners.web.serve(web, rest_stopped.clone()));
+        rest.spawn(listeners.prometheus.serve(prometheus, rest_stopped.clone()));
         rest.spawn(listeners.health.serve(health::router(readiness.clone()), rest_stopped.clone()));
         rest.spawn(listeners.self_metrics.serve(metrics_router(&metrics), rest_stopped));
 
@@ -237,6 +262,12 @@ impl Listeners {
                 config::SELF_METRICS_PORT,
             )
             .await?,
+            prometheus: listener(
+                "the Prometheus exporter",
+                config.prometheus,
+                config::PROMETHEUS_PORT,
+            )
+            .await?,
             web: listener("the page", config.web, config::WEB_PORT).await?,
         })
     }
@@ -247,6 +278,7 @@ impl Listeners {
             ("OTLP/HTTP", &self.otlp_http),
             ("health", &self.health),
             ("the agent's own metrics", &self.self_metrics),
+            ("the Prometheus exporter", &self.prometheus),
             ("the page", &self.web),
         ] {
             tracing::info!(address = %listener.address(), "listening for {what}");

@@ -18,6 +18,8 @@ pub(crate) const OTLP_HTTP_PORT: Port = Port { variable: "SPANLINE_OTLP_HTTP_POR
 pub(crate) const HEALTH_PORT: Port = Port { variable: "SPANLINE_HEALTH_PORT", default: 13133 };
 pub(crate) const SELF_METRICS_PORT: Port =
     Port { variable: "SPANLINE_SELF_METRICS_PORT", default: 8888 };
+pub(crate) const PROMETHEUS_PORT: Port =
+    Port { variable: "SPANLINE_PROMETHEUS_PORT", default: 8889 };
 pub(crate) const WEB_PORT: Port = Port { variable: "SPANLINE_WEB_PORT", default: 9880 };
 /// The cluster's name, a label of every line.
 const CLUSTER: &str = "K8S_CLUSTER_NAME";
@@ -57,6 +59,8 @@ pub struct Config {
     pub health: SocketAddr,
     /// Where the agent's own metrics are served.
     pub self_metrics: SocketAddr,
+    /// Where scrapers read the metrics that came by OTLP.
+    pub prometheus: SocketAddr,
     /// Where the page and the read API are served.
     pub web: SocketAddr,
     /// The folder of pod logs; `None` when there is none to tail.
@@ -109,6 +113,7 @@ impl Config {
         let (otlp_grpc, otlp_http) = (at(listen, &OTLP_GRPC_PORT), at(listen, &OTLP_HTTP_PORT));
         let health = at(loopback, &HEALTH_PORT);
         let self_metrics = at(loopback, &SELF_METRICS_PORT);
+        let prometheus = at(loopback, &PROMETHEUS_PORT);
         let web = at(loopback, &WEB_PORT);
         let pods_dir = match &flags.pods {
             Some(dir) => Some(dir.clone()),
@@ -124,6 +129,7 @@ impl Config {
                 otlp_http,
                 health,
                 self_metrics,
+                prometheus,
                 web,
                 pods_dir,
                 state_dir,
@@ -153,16 +159,19 @@ impl Config {
         let _ = write!(
             yaml,
             "receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpoint: {}\n      http:\n        \
-             endpoint: {}\n{}exporters:\n  spanline_store:\n    directory: {}\n    max_bytes: {}\n\
+             endpoint: {}\n{}exporters:\n  spanline_store:\n    directory: {}\n    max_bytes: {}\n  \
+             prometheus:\n    endpoint: {}\n    enable_open_metrics: true\n\
              extensions:\n  health_check:\n    endpoint: {}\n  spanline_web:\n    endpoint: {}\n\
              service:\n  extensions: [health_check, spanline_web]\n  telemetry:\n    metrics:\n      \
              address: {}\n  pipelines:\n    traces:\n      receivers: [otlp]\n      exporters: \
-             [spanline_store]\n    logs:\n      receivers: {receivers}\n      exporters: [spanline_store]\n",
+             [spanline_store]\n    logs:\n      receivers: {receivers}\n      exporters: [spanline_store]\n    \
+             metrics:\n      receivers: [otlp]\n      exporters: [prometheus]\n",
             self.otlp_grpc,
             self.otlp_http,
             tailing.unwrap_or_default(),
             quoted(&self.store_dir()),
             self.store_max_bytes,
+            self.prometheus,
             self.health,
             self.web,
             self.self_metrics,
@@ -239,10 +248,16 @@ mod tests {
     #[test]
     fn everything_listens_on_loopback_at_the_collectors_ports() {
         let config = Config::from_flags(&flags(), &HashMap::new()).unwrap();
-        let all =
-            [config.otlp_grpc, config.otlp_http, config.health, config.self_metrics, config.web];
+        let all = [
+            config.otlp_grpc,
+            config.otlp_http,
+            config.health,
+            config.self_metrics,
+            config.prometheus,
+            config.web,
+        ];
         assert!(all.iter().all(|address| address.ip().is_loopback()));
-        assert_eq!(all.map(|address| address.port()), [4317, 4318, 13133, 8888, 9880]);
+        assert_eq!(all.map(|address| address.port()), [4317, 4318, 13133, 8888, 8889, 9880]);
     }
 
     #[test]

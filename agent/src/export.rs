@@ -2,6 +2,8 @@
 //!
 //! When a stopping agent's time is up, what is left is given up, and counted like every other drop.
 
+pub mod prometheus;
+
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

@@ -26,6 +26,7 @@ pub mod config;
 pub mod ack;
 pub mod health;
 pub mod record;
+pub mod samples;
 pub mod self_metrics;
 pub mod serve;
 pub mod sink;

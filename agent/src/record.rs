@@ -3,6 +3,8 @@
 //! Plain data only. Attributes keep OTLP's own types, because most of them come in and go out as
 //! OTLP; what a tailed line needs on its hot path (text, time, ids) has types of its own.
 
+mod value_text;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+
+pub use value_text::value_text;
 
 /// One signal's worth of telemetry, as it travels from a source to every exporter.
 #[derive(Debug, Clone)]

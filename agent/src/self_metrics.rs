@@ -21,6 +21,8 @@ pub struct SelfMetrics {
     pub receive: Receive,
     /// What left the queues.
     pub export: Export,
+    /// What became of data points in the exporter `prometheus` and in the store.
+    pub points: Points,
     /// What the embedded store holds.
     pub store: Store,
     registry: Registry,
@@ -59,6 +61,17 @@ pub struct Export {
     pub dropped: Family<SignalReason, Counter>,
     /// Bytes waiting in the queue of an exporter.
     pub queue_bytes: Family<ExporterName, Gauge>,
+}
+
+/// Counters of data points, after they were delivered.
+#[derive(Debug, Default)]
+pub struct Points {
+    /// Points that were not kept, by exporter and reason.
+    pub refused: Family<ExporterReason, Counter>,
+    /// Series that the exporter `prometheus` keeps.
+    pub series: Gauge,
+    /// Bytes that they take in memory.
+    pub series_bytes: Gauge,
 }
 
 /// Counters of the embedded store.
@@ -124,11 +137,20 @@ pub struct ExporterName {
     pub exporter: String,
 }
 
+/// An exporter, and why it did not keep something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ExporterReason {
+    /// The exporter's name in the configuration.
+    pub exporter: String,
+    /// A short word from a closed set.
+    pub reason: &'static str,
+}
+
 impl SelfMetrics {
     /// All counters at zero.
     pub fn new() -> Self {
         let (tail, receive) = (Tail::default(), Receive::default());
-        let (export, store) = (Export::default(), Store::default());
+        let (export, points, store) = (Export::default(), Points::default(), Store::default());
         let mut registry = Registry::with_prefix("spanline_agent");
         let r = &mut registry;
         r.register("lines_read", "Lines read from container log files", tail.lines_read.clone());
@@ -179,6 +201,22 @@ impl SelfMetrics {
             Unit::Bytes,
             export.queue_bytes.clone(),
         );
+        r.register(
+            "points_refused",
+            "Data points that the exporter prometheus or the store did not keep, by reason",
+            points.refused.clone(),
+        );
+        r.register(
+            "prometheus_series",
+            "Series that the exporter prometheus keeps; a histogram is one",
+            points.series.clone(),
+        );
+        r.register_with_unit(
+            "prometheus_series",
+            "Bytes that the series of the exporter prometheus take in memory",
+            Unit::Bytes,
+            points.series_bytes.clone(),
+        );
         r.register_with_unit(
             "store_size",
             "Bytes that the embedded store holds on disk",
@@ -195,7 +233,7 @@ impl SelfMetrics {
             "Writes of the embedded store that failed and were tried again, by reason",
             store.write_errors.clone(),
         );
-        Self { tail, receive, export, store, registry }
+        Self { tail, receive, export, points, store, registry }
     }
 
     /// Every counter in the OpenMetrics text format.

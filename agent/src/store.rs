@@ -22,7 +22,6 @@ mod retain;
 mod schema;
 mod slice;
 mod traces;
-mod value_text;
 mod write;
 
 use std::fmt;
@@ -32,7 +31,6 @@ use std::sync::Arc;
 pub use error::{ReadError, StoreError, WriteError};
 pub use lines::{Direction, Line, LineKey, LineQuery, Needle};
 pub use traces::{SearchQuery, Trace, TraceSummary};
-pub use value_text::value_text;
 
 use crate::record::{Batch, TraceId};
 use crate::self_metrics::SelfMetrics;

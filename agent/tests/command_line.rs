@@ -15,11 +15,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// Longer than anything here takes, on however busy a machine.
 const DEADLINE: Duration = Duration::from_secs(30);
-const PORTS: [&str; 5] = [
+const PORTS: [&str; 6] = [
     "SPANLINE_OTLP_GRPC_PORT",
     "SPANLINE_OTLP_HTTP_PORT",
     "SPANLINE_HEALTH_PORT",
     "SPANLINE_SELF_METRICS_PORT",
+    "SPANLINE_PROMETHEUS_PORT",
     "SPANLINE_WEB_PORT",
 ];
 

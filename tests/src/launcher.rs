@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use crate::eventually;
 
 /// Set to 0, any free port; a flag of a test goes before a variable.
-const PORT_VARS: [&str; 7] = [
+const PORT_VARS: [&str; 8] = [
     "SPANLINE_API_NODE_PORT",
     "SPANLINE_API_PYTHON_PORT",
     "SPANLINE_OTLP_GRPC_PORT",
@@ -19,6 +19,7 @@ const PORT_VARS: [&str; 7] = [
     "SPANLINE_WEB_PORT",
     "SPANLINE_HEALTH_PORT",
     "SPANLINE_SELF_METRICS_PORT",
+    "SPANLINE_PROMETHEUS_PORT",
 ];
 
 /// A launcher that runs. One that is dropped is killed, and the kernel ends its children with it.

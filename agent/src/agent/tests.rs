@@ -18,6 +18,7 @@ fn config(state_dir: &std::path::Path) -> Config {
         otlp_http: any,
         health: any,
         self_metrics: any,
+        prometheus: any,
         web: any,
         pods_dir: None,
         state_dir: state_dir.to_owned(),
@@ -88,7 +89,7 @@ async fn ask(
 fn only(exporter: impl Exporter) -> Stages {
     let signals = Signals { logs: true, traces: true, metrics: false };
     let output = Output { name: "test", exporter: Box::new(exporter), signals };
-    Stages { outputs: vec![output], web: Router::new(), store: None }
+    Stages { outputs: vec![output], web: Router::new(), prometheus: Router::new(), store: None }
 }
 
 /// Counts what it takes; the first attempts fail, as if the back end were still starting.

@@ -8,8 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::labels::{Pairs, record_metadata, resource_metadata, stream_labels};
 use super::slice::Slice;
-use super::value_text::value_text;
-use crate::record::{Batch, Body, LogBatch, LogRecord, SpanBatch, find_text};
+use crate::record::{Batch, Body, LogBatch, LogRecord, SpanBatch, find_text, value_text};
 
 /// More streams or origins than this are looked up in the slice instead of in memory.
 const MAX_INTERNED: usize = 4096;

@@ -16,8 +16,7 @@ use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 
-use super::value_text::value_text;
-use crate::record::{LogBatch, LogRecord, Resource};
+use crate::record::{LogBatch, LogRecord, Resource, value_text};
 
 /// Names and values, sorted as JSON objects and Loki's answers want them.
 pub(super) type Pairs = BTreeMap<String, String>;

@@ -296,6 +296,7 @@ impl Demo {
                 ("SPANLINE_WEB_PORT", ports.web.to_string()),
                 ("SPANLINE_HEALTH_PORT", ports.health.to_string()),
                 ("SPANLINE_SELF_METRICS_PORT", ports.self_metrics.to_string()),
+                ("SPANLINE_PROMETHEUS_PORT", ports.prometheus.to_string()),
             ],
             Role::Python => {
                 let mut vars = vec![("PORT", ports.api_python.to_string())];

@@ -46,6 +46,10 @@ pub struct Ports {
     #[arg(long = "self-metrics-port", env = "SPANLINE_SELF_METRICS_PORT", value_name = "PORT")]
     #[arg(default_value_t = DEFAULT.self_metrics)]
     pub self_metrics: u16,
+    /// Port on which the agent serves the services' metrics to Prometheus
+    #[arg(long = "prometheus-port", env = "SPANLINE_PROMETHEUS_PORT", value_name = "PORT")]
+    #[arg(default_value_t = DEFAULT.prometheus)]
+    pub prometheus: u16,
 }
 
 const DEFAULT: Ports = Ports {
@@ -58,6 +62,7 @@ const DEFAULT: Ports = Ports {
     web: 9880,
     health: 13133,
     self_metrics: 8888,
+    prometheus: 8889,
 };
 
 impl Default for Ports {
@@ -79,6 +84,7 @@ impl Ports {
             web: 0,
             health: 0,
             self_metrics: 0,
+            prometheus: 0,
         }
     }
 
@@ -111,7 +117,7 @@ impl Ports {
         Ok(self)
     }
 
-    fn each(&mut self) -> [(&'static str, &'static str, &mut u16); 9] {
+    fn each(&mut self) -> [(&'static str, &'static str, &mut u16); 10] {
         [
             ("api-node", "--api-node-port", &mut self.api_node),
             ("api-python", "--api-python-port", &mut self.api_python),
@@ -122,6 +128,7 @@ impl Ports {
             ("the agent's page", "--web-port", &mut self.web),
             ("the agent's health", "--health-port", &mut self.health),
             ("the agent's own metrics", "--self-metrics-port", &mut self.self_metrics),
+            ("the agent's Prometheus exporter", "--prometheus-port", &mut self.prometheus),
         ]
     }
 }
@@ -157,7 +164,7 @@ mod tests {
         assert_eq!(ports.web, wanted);
         let mut ports = ports;
         let numbers: HashSet<_> = ports.each().map(|(_, _, port)| *port).into_iter().collect();
-        assert_eq!(numbers.len(), 9);
+        assert_eq!(numbers.len(), 10);
         assert!(!numbers.contains(&0));
     }
 

@@ -9,8 +9,7 @@ use super::scale::{Bar, Scale};
 use super::text::{Room, shown};
 use super::time::{duration_text, offset_text};
 use super::tree::Place;
-use crate::record::{SpanId, TraceId};
-use crate::store::value_text;
+use crate::record::{SpanId, TraceId, value_text};
 
 /// Links of one span that are shown.
 const MAX_LINKS: usize = 32;

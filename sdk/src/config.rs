@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn every_setting_that_is_read_stands_in_the_table_of_the_docs() {
-        let docs = include_str!("lib.rs");
+        let docs = include_str!("docs/settings.md");
         let sources = [
             include_str!("config.rs"),
             include_str!("config/http.rs"),

@@ -41,6 +41,8 @@ impl Service {
     ) -> io::Result<Self> {
         let mut process = Command::new(program)
             .args(arguments)
+            // Many at once would want the same port.
+            .env("OTEL_METRICS_EXPORTER", "none")
             .envs(vars.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -361,6 +361,7 @@ fn install(
     }
     global::set_tracer_provider(spans.provider().clone());
     global::set_meter_provider(metrics.meters());
+    metrics.install();
     global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
         Box::new(TraceContextPropagator::new()),
         Box::new(BaggagePropagator::new()),

@@ -14,6 +14,7 @@ mod expose;
 mod family;
 mod gauge;
 mod histogram;
+pub(crate) mod http;
 mod instrument;
 mod labels;
 mod meter;
@@ -57,6 +58,11 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new(config: &MetricsConfig, resource: &Resource) -> Self {
         Self { registry: Registry::new(config, resource), listener: Mutex::default() }
+    }
+
+    /// Lets the HTTP layers record here; the first to ask has them.
+    pub(crate) fn install(&self) {
+        http::install(&self.registry);
     }
 
     /// Opens the ways out. One that cannot be opened is told in a line, and the service runs on.

@@ -26,6 +26,7 @@ pub struct Gauge {
 }
 
 /// A float's bits.
+#[derive(Debug)]
 pub(super) struct GaugeCore(AtomicU64);
 
 impl Gauge {
@@ -51,11 +52,15 @@ impl Gauge {
 
     /// How many there are.
     pub fn get(&self) -> f64 {
-        f64::from_bits(self.series.data.0.load(Ordering::Relaxed))
+        self.series.data.get()
     }
 }
 
 impl GaugeCore {
+    pub(super) fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
     pub(super) fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Ordering::Relaxed);
     }
@@ -91,8 +96,7 @@ impl Instrument for Gauge {
     }
 
     fn value(core: &GaugeCore) -> Value {
-        let value = f64::from_bits(core.0.load(Ordering::Relaxed));
-        Value::Number { number: Number::Float(value), example: None }
+        Value::Number { number: Number::Float(core.get()), example: None }
     }
 }
 

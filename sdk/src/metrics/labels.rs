@@ -33,6 +33,15 @@ impl DefaultLabels {
     }
 }
 
+/// A label that is looked for, before it is copied.
+pub(super) type Pair<'a> = (&'static str, LabelValue<'a>);
+
+#[derive(Clone, Copy, Debug, Hash)]
+pub(super) enum LabelValue<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
 impl LabelSet {
     pub(super) fn new(own: Vec<KeyValue>, defaults: &DefaultLabels) -> Self {
         let mut attributes = own;
@@ -85,6 +94,19 @@ impl LabelSet {
         self.own == attributes.len() && attributes.iter().all(|pair| self.own().contains(pair))
     }
 
+    /// Whether the series' own labels are these, in this order.
+    pub(super) fn has_pairs(&self, pairs: &[Pair<'_>]) -> bool {
+        self.own == pairs.len()
+            && self.own().iter().zip(pairs).all(|(own, (key, value))| {
+                own.key.as_str() == *key
+                    && match (&own.value, value) {
+                        (Value::String(own), LabelValue::Text(value)) => own.as_str() == *value,
+                        (Value::I64(own), LabelValue::Number(value)) => own == value,
+                        _ => false,
+                    }
+            })
+    }
+
     fn own(&self) -> &[KeyValue] {
         self.attributes.get(..self.own).unwrap_or_default()
     }
@@ -131,6 +153,15 @@ pub(super) fn escape_into(text: &mut String, value: &str) {
         rest = &rest[at + 1..];
     }
     text.push_str(rest);
+}
+
+/// The labels that were looked for, to keep.
+pub(super) fn owned(pairs: &[Pair<'_>]) -> Vec<KeyValue> {
+    let own = |(key, value): &Pair<'_>| match value {
+        LabelValue::Text(text) => pair(*key, *text),
+        LabelValue::Number(number) => KeyValue::new(*key, *number),
+    };
+    pairs.iter().map(own).collect()
 }
 
 /// A label from texts.

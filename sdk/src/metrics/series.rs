@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use opentelemetry::KeyValue;
 
 use super::exemplar::unix_nanos;
-use super::labels::{DefaultLabels, LabelSet};
+use super::labels::{self, DefaultLabels, LabelSet, Pair};
 
 /// The series that a family may have. What comes beyond is added up in one more.
 pub(super) const MAX_SERIES: usize = 2_000;
@@ -87,6 +87,12 @@ impl<T> SeriesMap<T> {
     ) -> Arc<Series<T>> {
         let hash = self.hasher.hash_one(values);
         self.find_or_make(hash, |set| set.has_values(values), labels)
+    }
+
+    /// The series with these labels, in this order.
+    pub(super) fn with_pairs(&self, pairs: &[Pair<'_>]) -> Arc<Series<T>> {
+        let hash = self.hasher.hash_one(pairs);
+        self.find_or_make(hash, |set| set.has_pairs(pairs), || labels::owned(pairs))
     }
 
     /// The series with these attributes, whatever their order.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use crate::WITHIN;
@@ -26,7 +26,16 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Service {
     process: Child,
-    stdout: JoinHandle<io::Result<String>>,
+    stdout: Stdout,
+}
+
+#[derive(Debug)]
+enum Stdout {
+    Read(JoinHandle<io::Result<String>>),
+    /// Held open, and never read.
+    Unread {
+        _pipe: ChildStdout,
+    },
 }
 
 impl Service {
@@ -38,6 +47,27 @@ impl Service {
         program: &Path,
         arguments: [&str; 2],
         vars: &[(&str, &str)],
+    ) -> io::Result<Self> {
+        Self::start(program, arguments, vars, true).await
+    }
+
+    /// The same, but nobody ever reads what it prints.
+    ///
+    /// # Errors
+    /// It cannot be started, or ends before.
+    pub async fn ready_unread(
+        program: &Path,
+        arguments: [&str; 2],
+        vars: &[(&str, &str)],
+    ) -> io::Result<Self> {
+        Self::start(program, arguments, vars, false).await
+    }
+
+    async fn start(
+        program: &Path,
+        arguments: [&str; 2],
+        vars: &[(&str, &str)],
+        is_read: bool,
     ) -> io::Result<Self> {
         let mut process = Command::new(program)
             .args(arguments)
@@ -53,11 +83,15 @@ impl Service {
         else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        let stdout = tokio::spawn(async move {
-            let mut text = String::new();
-            stdout.read_to_string(&mut text).await?;
-            Ok(text)
-        });
+        let stdout = if is_read {
+            Stdout::Read(tokio::spawn(async move {
+                let mut text = String::new();
+                stdout.read_to_string(&mut text).await?;
+                Ok(text)
+            }))
+        } else {
+            Stdout::Unread { _pipe: stdout }
+        };
         let mut stderr = BufReader::new(stderr).lines();
         while let Some(line) = stderr.next_line().await? {
             if line == "ready" {
@@ -100,7 +134,11 @@ impl Service {
         let began = Instant::now();
         let status = tokio::time::timeout(patience, self.process.wait()).await??;
         let took = began.elapsed();
-        Ok((took, status, self.stdout.await.map_err(io::Error::other)??))
+        let printed = match self.stdout {
+            Stdout::Read(text) => text.await.map_err(io::Error::other)??,
+            Stdout::Unread { .. } => String::new(),
+        };
+        Ok((took, status, printed))
     }
 
     fn is_ending(&mut self) -> bool {

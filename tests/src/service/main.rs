@@ -62,6 +62,15 @@ fn without_runtime(ending: &str) -> Result<(), String> {
                 thread::park();
             }
         }
+        "prints" => {
+            telemetry.shutdown_on_signal().map_err(|error| error.to_string())?;
+            work();
+            // It has no end, so it waits in the standard library's buffer for the exit.
+            print!("half a line");
+            loop {
+                thread::park();
+            }
+        }
         "two threads" => {
             work();
             thread::scope(|scope| {

@@ -63,6 +63,9 @@ pub(crate) fn resolve(
 ) -> Endpoint {
     // The specification takes the signal's own endpoint as it is, and appends the signal's path to the
     // general one; a builder's endpoint is meant as the general one is.
+    let is_insecure = signal.variables().insecure.into_iter().find_map(|name| reader.boolean(name));
+    // By the specification, what has no scheme is secure unless it is said not to be.
+    let bare_scheme = if is_insecure == Some(true) { "http" } else { "https" };
     let [own, general] = signal.variables().endpoint;
     let given = [
         ("Builder::otlp_endpoint", from_builder.map(str::to_owned), signal.path()),
@@ -71,7 +74,7 @@ pub(crate) fn resolve(
     ];
     for (setting, value, path) in given {
         let Some(value) = value else { continue };
-        match of_url(&value, protocol, path) {
+        match of_url(&value, protocol, bare_scheme, path) {
             Ok(uri) => return Endpoint { uri, because_of: setting },
             Err(accepted) => reader.fault(Fault::new(setting, value, accepted)),
         }
@@ -86,28 +89,36 @@ pub(crate) fn resolve(
     Endpoint { uri: on_host("localhost", signal, protocol), because_of: "the default" }
 }
 
-fn of_url(value: &str, protocol: OtlpProtocol, path: &str) -> Result<Uri, String> {
+fn of_url(
+    value: &str,
+    protocol: OtlpProtocol,
+    bare_scheme: &str,
+    path: &str,
+) -> Result<Uri, String> {
     const ACCEPTED: &str = "a URL such as http://127.0.0.1:4318";
     if let Some(hint) = unexpanded(value) {
         return Err(hint);
     }
     let with_scheme = match protocol {
         // Some write a gRPC endpoint as host:port.
-        OtlpProtocol::Grpc if !value.contains("://") => format!("http://{value}"),
+        OtlpProtocol::Grpc if !value.contains("://") => format!("{bare_scheme}://{value}"),
         _ => value.to_owned(),
     };
     let uri: Uri = with_scheme.parse().map_err(|_| ACCEPTED)?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err("a URL with http://: this version sends without TLS".into()),
+    let scheme = match uri.scheme_str() {
+        Some("http") => "http",
+        Some("https") if cfg!(feature = "tls") => "https",
+        Some("https") => {
+            return Err("a URL with http://: spanline was built without its feature `tls`".into());
+        }
         _ => return Err(ACCEPTED.into()),
-    }
+    };
     let authority = uri.authority().ok_or(ACCEPTED)?.as_str();
     let path = match protocol {
         OtlpProtocol::Grpc => String::new(),
         OtlpProtocol::HttpProtobuf => format!("{}{path}", uri.path().trim_end_matches('/')),
     };
-    format!("http://{authority}{path}").parse().map_err(|_| ACCEPTED.into())
+    format!("{scheme}://{authority}{path}").parse().map_err(|_| ACCEPTED.into())
 }
 
 fn of_node(value: &str, signal: Signal, protocol: OtlpProtocol) -> Result<Uri, String> {
@@ -236,12 +247,23 @@ mod tests {
             (Http, "HOST_IP", "node-7.example", "http://node-7.example:4318/v1/traces"),
             (Http, ENDPOINT, "http://agent:4318/", "http://agent:4318/v1/traces"),
             (Http, ENDPOINT, "http://agent:80/otlp", "http://agent:80/otlp/v1/traces"),
-            (Grpc, ENDPOINT, "agent:4317", "http://agent:4317/"),
+            (Grpc, ENDPOINT, "http://agent:4317", "http://agent:4317/"),
+            #[cfg(feature = "tls")]
+            (Grpc, ENDPOINT, "agent:4317", "https://agent:4317/"),
+            #[cfg(feature = "tls")]
+            (Http, ENDPOINT, "https://10.0.0.3:4318", "https://10.0.0.3:4318/v1/traces"),
         ];
         for (protocol, setting, value, expected) in cases {
             let (uri, faults) = resolved(protocol, None, &[(setting, value)]);
             assert_eq!((uri.as_str(), faults.as_slice()), (expected, &[][..]), "{value}");
         }
+    }
+
+    #[test]
+    fn a_grpc_endpoint_without_a_scheme_may_be_said_to_be_insecure() {
+        let vars = [(ENDPOINT, "agent:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", "TRUE")];
+        let (uri, faults) = resolved(OtlpProtocol::Grpc, None, &vars);
+        assert_eq!((uri.as_str(), faults.as_slice()), ("http://agent:4317/", &[][..]));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Fault {
     pub(crate) seen: String,
     /// What would be accepted.
     pub(crate) accepted: String,
+    /// What is done instead, by those who go on.
+    pub(crate) instead: &'static str,
 }
 
 /// Why [`Builder::try_init`](crate::Builder::try_init) did not start telemetry.
@@ -33,7 +35,18 @@ impl Fault {
         seen: impl Into<String>,
         accepted: impl Into<String>,
     ) -> Self {
-        Self { setting, seen: seen.into(), accepted: accepted.into() }
+        Self {
+            setting,
+            seen: seen.into(),
+            accepted: accepted.into(),
+            instead: "its default is used",
+        }
+    }
+
+    /// Says what is done, where that is not to use the default.
+    pub(crate) fn instead(mut self, instead: &'static str) -> Self {
+        self.instead = instead;
+        self
     }
 }
 

@@ -226,8 +226,8 @@ impl Builder {
     /// Starts telemetry whatever is wrong with the settings; see [`init`].
     pub fn init(self) -> Telemetry {
         let (plan, faults) = self.plan(&Environment);
-        let default = |fault| format!("{fault}; its default is used");
-        let mut complaints: Vec<String> = faults.into_iter().map(default).collect();
+        let told = |fault: Fault| format!("{fault}; {}", fault.instead);
+        let mut complaints: Vec<String> = faults.into_iter().map(told).collect();
         let started = plan.start_somehow(&mut complaints);
         for complaint in complaints {
             tracing::warn!(target: "spanline", "{complaint}");

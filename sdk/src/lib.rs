@@ -50,8 +50,9 @@
 //!
 //! # Features
 //!
-//! `reqwest`: `http::SendTraced` for requests of `reqwest`. `testing`: the module [`testing`](docs::testing), with
-//! which a service's own tests see its lines and spans.
+//! - `tls`, on by default: endpoints that begin with `https://`.
+//! - `reqwest`: `http::SendTraced` for requests of `reqwest`.
+//! - `testing`: the module [`testing`](docs::testing), with which a service's own tests see its lines and spans.
 
 mod init;
 mod serve;
@@ -78,6 +79,8 @@ mod otlp_signal;
 mod resource;
 mod signals;
 mod span;
+#[cfg(feature = "tls")]
+mod tls;
 mod vars;
 
 pub use endpoint::OtlpProtocol;

@@ -1,8 +1,11 @@
 //! Carries an encoded request to its receiver, and reports the answer whole. What the request holds is
 //! all the same to it.
 
+mod connect;
 mod grpc;
 mod http;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,8 +19,6 @@ use crate::endpoint::OtlpProtocol;
 
 /// How the exporter names itself to the receiver.
 const USER_AGENT: &str = concat!("spanline/", env!("CARGO_PKG_VERSION"));
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest answer that is read; a longer one is judged by its status alone.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
@@ -28,6 +29,8 @@ pub(crate) enum Answer {
     Taken { rejected: u64, message: String },
     /// Not now; it may have said how long to wait.
     Later { wait: Option<Duration>, why: String },
+    /// Not now: one side does not trust the other. The text says why, and what helps.
+    Distrusted { why: String },
     /// Never; the text says why.
     Refused { why: String },
 }
@@ -47,6 +50,14 @@ pub(crate) fn connect(config: &OtlpConfig) -> Box<dyn Sender> {
 }
 
 impl Answer {
+    /// What it means that there was none.
+    fn none(distrust: &connect::Distrust, error: &dyn std::error::Error) -> Self {
+        match distrust.take() {
+            Some(why) => Self::Distrusted { why },
+            None => Self::Later { wait: None, why: with_causes(error) },
+        }
+    }
+
     /// Reads what a receiver says when it takes a request. What cannot be read rejects nothing.
     fn taken(response: Bytes) -> Self {
         let partial = Response::decode(response).unwrap_or_default().partial_success;

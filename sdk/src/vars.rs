@@ -22,17 +22,40 @@ pub(crate) struct Reader<'a> {
     faults: Vec<Fault>,
 }
 
-/// A whole number of milliseconds, but not none.
-pub(crate) struct Millis(pub(crate) Duration);
+/// The longest time that can be set: nobody waits for longer, and it can be added to a time of day.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
-impl FromStr for Millis {
+/// How long to wait for something, in milliseconds.
+pub(crate) struct Delay(pub(crate) Duration);
+
+/// How long something may take, in milliseconds. By the specification 0 is no limit; here it is an hour,
+/// since everything has a bound.
+pub(crate) struct TimeLimit(pub(crate) Duration);
+
+impl Delay {
+    pub(crate) const ACCEPTED: &str = "a whole number of milliseconds, 0 to 3600000";
+}
+
+impl TimeLimit {
+    pub(crate) const ACCEPTED: &str =
+        "a whole number of milliseconds, 1 to 3600000, or 0 for no limit";
+}
+
+impl FromStr for Delay {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text.parse() {
-            Ok(millis @ 1..) => Ok(Self(Duration::from_millis(millis))),
-            _ => Err(()),
-        }
+        let delay = Duration::from_millis(text.parse().map_err(|_| ())?);
+        if delay > LONGEST { Err(()) } else { Ok(Self(delay)) }
+    }
+}
+
+impl FromStr for TimeLimit {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let Delay(limit) = text.parse()?;
+        Ok(Self(if limit.is_zero() { LONGEST } else { limit }))
     }
 }
 
@@ -90,8 +113,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn millis(&mut self, name: &'static str) -> Option<Duration> {
-        self.parse(name, "a whole number of milliseconds, at least 1").map(|Millis(millis)| millis)
+    /// The first of several settings that is set, with its name.
+    pub(crate) fn text_first(&self, names: [&'static str; 2]) -> Option<(&'static str, String)> {
+        names.into_iter().find_map(|name| Some((name, self.text(name)?)))
     }
 
     pub(crate) fn count(&mut self, name: &'static str) -> Option<usize> {
@@ -109,5 +133,25 @@ impl Vars for Environment {
 impl Vars for std::collections::HashMap<&'static str, &'static str> {
     fn get(&self, name: &str) -> Option<String> {
         Self::get(self, name).map(|value| (*value).to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_bounded_whatever_is_set() {
+        let delay = |text: &str| text.parse().ok().map(|Delay(delay)| delay);
+        let limit = |text: &str| text.parse().ok().map(|TimeLimit(limit)| limit);
+        assert_eq!(
+            (delay("0"), delay("5")),
+            (Some(Duration::ZERO), Some(Duration::from_millis(5)))
+        );
+        assert_eq!((limit("0"), limit("5")), (Some(LONGEST), Some(Duration::from_millis(5))));
+        for wrong in ["-1", "1.5", "1s", "3600001", "18446744073709551615", "99999999999999999999"]
+        {
+            assert_eq!((delay(wrong), limit(wrong)), (None, None), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! How a signal is sent by OTLP.
 
+#[cfg(feature = "tls")]
+mod secured;
+
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -7,7 +10,7 @@ use super::Overrides;
 use crate::endpoint::{self, Endpoint, OtlpProtocol};
 use crate::error::Fault;
 use crate::otlp_signal::Signal;
-use crate::vars::{Millis, Reader};
+use crate::vars::{Reader, TimeLimit};
 
 /// For one try. The specification's default is 10 s, longer than a pod has to shut down in comfort.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -23,6 +26,9 @@ pub(crate) struct OtlpConfig {
     pub(crate) gzip: bool,
     /// For one try.
     pub(crate) timeout: Duration,
+    /// Where the endpoint is https.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::tls::ClientSide>,
 }
 
 impl OtlpConfig {
@@ -45,13 +51,17 @@ impl OtlpConfig {
             .parse_first(variables.compression, "gzip, none")
             .is_some_and(|Gzip(is_wanted)| is_wanted);
         let timeout = reader
-            .parse_first(variables.timeout, "milliseconds, at least 1")
-            .map(|Millis(timeout)| timeout);
+            .parse_first(variables.timeout, TimeLimit::ACCEPTED)
+            .map(|TimeLimit(timeout)| timeout);
         let timeout = timeout.into_iter().chain(own_timeout).min();
+        #[cfg(feature = "tls")]
+        let tls = secured::read(variables, &endpoint, reader);
         Self {
             signal,
             protocol,
             endpoint,
+            #[cfg(feature = "tls")]
+            tls,
             headers: read_headers(variables.headers, reader),
             gzip,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
@@ -63,23 +73,19 @@ fn read_headers(
     settings: [&'static str; 2],
     reader: &mut Reader<'_>,
 ) -> Vec<(http::HeaderName, http::HeaderValue)> {
-    for setting in settings {
-        let Some(text) = reader.text(setting) else { continue };
-        let mut headers = Vec::new();
-        for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-            match header(pair) {
-                Some(header) => headers.push(header),
+    let Some((setting, text)) = reader.text_first(settings) else { return Vec::new() };
+    let mut headers = Vec::new();
+    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+        match header(pair) {
+            Some(header) => headers.push(header),
+            None => {
+                let accepted = "name=value,name=value, percent-encoded where needed";
                 // A header is often a secret: it is not repeated.
-                None => reader.fault(Fault::new(
-                    setting,
-                    "***",
-                    "name=value,name=value, percent-encoded where needed",
-                )),
+                reader.fault(Fault::new(setting, "***", accepted).instead("it is not sent"));
             }
         }
-        return headers;
     }
-    Vec::new()
+    headers
 }
 
 fn header(pair: &str) -> Option<(http::HeaderName, http::HeaderValue)> {

@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 use super::{OtlpConfig, Overrides};
 use crate::error::Fault;
 use crate::otlp_signal::Signal;
-use crate::vars::Reader;
+use crate::vars::{Delay, Reader, TimeLimit};
 
 /// How spans are exported.
 #[derive(Debug, Clone)]
@@ -19,6 +19,7 @@ pub(crate) struct ExportConfig {
     pub(crate) delay: Duration,
 }
 
+const BATCH_SPANS: &str = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE";
 const VALUE_LENGTH: [&str; 2] =
     ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
 
@@ -46,17 +47,23 @@ impl ExportConfig {
                 true
             }
         };
-        let timeout = reader.millis("OTEL_BSP_EXPORT_TIMEOUT");
+        let timeout = reader.parse("OTEL_BSP_EXPORT_TIMEOUT", TimeLimit::ACCEPTED);
+        let timeout = timeout.map(|TimeLimit(timeout)| timeout);
         let otlp = OtlpConfig::read(Signal::Traces, timeout, overrides, reader);
         let queue_spans = reader.count("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(DEFAULT_QUEUE_SPANS);
-        let batch_spans =
-            reader.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(DEFAULT_BATCH_SPANS);
-        let delay = reader.millis("OTEL_BSP_SCHEDULE_DELAY").unwrap_or(DEFAULT_DELAY);
+        let batch_spans = reader.count(BATCH_SPANS);
+        if let Some(batch) = batch_spans.filter(|batch| *batch > queue_spans) {
+            let accepted = format!("no more than OTEL_BSP_MAX_QUEUE_SIZE, which is {queue_spans}");
+            let fault = Fault::new(BATCH_SPANS, batch.to_string(), accepted);
+            reader.fault(fault.instead("a batch is as large as the queue"));
+        }
+        let delay = reader.parse("OTEL_BSP_SCHEDULE_DELAY", Delay::ACCEPTED);
+        let delay = delay.map_or(DEFAULT_DELAY, |Delay(delay)| delay);
         (is_wanted && !is_disabled).then_some(Self {
             otlp,
             queue_spans,
             queue_bytes: QUEUE_BYTES,
-            batch_spans: batch_spans.min(queue_spans),
+            batch_spans: batch_spans.unwrap_or(DEFAULT_BATCH_SPANS).min(queue_spans),
             delay,
         })
     }

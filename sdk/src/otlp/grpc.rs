@@ -7,23 +7,28 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
+use http::Uri;
 use prost::Message;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender, with_causes};
+use super::connect::{Connector, Distrust};
+use super::{Answer, MAX_ANSWER_BYTES, Sender};
 use crate::config::OtlpConfig;
 use crate::otlp_signal::Signal;
 
 /// An idle connection is asked for a sign of life this often, so that a receiver that went away without
 /// a word is noticed before the next batch.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long that sign may take.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Grpc {
     signal: Signal,
     endpoint: Endpoint,
+    connector: Connector,
     /// Made on the exporter's own runtime, with the first batch.
     channel: std::sync::OnceLock<Channel>,
     metadata: MetadataMap,
@@ -32,11 +37,14 @@ pub(super) struct Grpc {
 
 impl Grpc {
     pub(super) fn new(config: &OtlpConfig) -> Self {
-        let endpoint = Endpoint::from(config.endpoint.uri.clone())
-            .connect_timeout(CONNECT_TIMEOUT)
+        let uri = config.endpoint.uri.clone();
+        // Where another crate turns on tonic's own TLS, it takes https for its own business; ours is made by
+        // the connector, and requests name the scheme all the same.
+        let endpoint = Endpoint::from(without_tls(&uri))
+            .origin(uri)
             .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
         let endpoint = match endpoint.clone().user_agent(super::USER_AGENT) {
             Ok(named) => named,
             Err(_) => endpoint,
@@ -45,6 +53,7 @@ impl Grpc {
         Self {
             signal: config.signal,
             endpoint,
+            connector: Connector::new(config, b"h2"),
             channel: std::sync::OnceLock::new(),
             metadata,
             gzip: config.gzip,
@@ -52,9 +61,24 @@ impl Grpc {
     }
 }
 
+impl Grpc {
+    fn connect(&self) -> Channel {
+        self.endpoint.connect_with_connector_lazy(self.connector.clone())
+    }
+}
+
+/// The same address as http, with the port that https has by default.
+fn without_tls(uri: &Uri) -> Uri {
+    let host = uri.host().unwrap_or_default();
+    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let port = uri.port_u16().unwrap_or(default);
+    format!("http://{host}:{port}").parse().unwrap_or_else(|_| uri.clone())
+}
+
 impl Sender for Grpc {
     fn send(&self, request: Bytes) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let channel = self.channel.get_or_init(|| self.endpoint.connect_lazy()).clone();
+        let channel = self.channel.get_or_init(|| self.connect()).clone();
+        let distrust = self.connector.distrust();
         let mut client =
             tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
         if self.gzip {
@@ -65,24 +89,35 @@ impl Sender for Grpc {
         let method = self.signal.grpc_method();
         Box::pin(async move {
             if let Err(error) = client.ready().await {
-                return Answer::Later { wait: None, why: with_causes(&error) };
+                return Answer::none(&distrust, &error);
             }
             let path = http::uri::PathAndQuery::from_static(method);
             match client.unary(request, path, Bare).await {
                 Ok(response) => Answer::taken(response.into_inner()),
-                Err(status) => answer(&status),
+                Err(status) => answer(&status, &distrust),
             }
         })
     }
 }
 
-fn answer(status: &Status) -> Answer {
+fn answer(status: &Status, distrust: &Distrust) -> Answer {
+    // With a source, the connection broke, and the receiver has said nothing.
+    if let Some(error) = std::error::Error::source(status) {
+        return Answer::none(distrust, error);
+    }
+    // Tonic's words for a message that is longer than a limit, ours or the receiver's.
+    if status.code() == Code::OutOfRange && status.message().contains("message length too large") {
+        let ours = format!("limit is: {MAX_ANSWER_BYTES} bytes");
+        if status.message().contains(&ours) {
+            // There was an answer, so the request was taken; how it ends is not read.
+            return Answer::Taken { rejected: 0, message: String::new() };
+        }
+        // Sent again, the request is as long as before.
+        let why = format!("the request is too long for the receiver: {}", status.message());
+        return Answer::Refused { why };
+    }
     let wait = retry_delay(status.details());
-    let why = match std::error::Error::source(status) {
-        Some(cause) => format!("{:?}: {}", status.code(), with_causes(cause)),
-        None => format!("the receiver answered {:?}: {}", status.code(), status.message()),
-    };
-    let is_of_transport = std::error::Error::source(status).is_some();
+    let why = format!("the receiver answered {:?}: {}", status.code(), status.message());
     match status.code() {
         // Those that OTLP lists.
         Code::Cancelled
@@ -93,8 +128,6 @@ fn answer(status: &Status) -> Answer {
         | Code::DataLoss => Answer::Later { wait, why },
         // Exhausted for good, unless the receiver says when it is not.
         Code::ResourceExhausted if wait.is_some() => Answer::Later { wait, why },
-        // The connection broke; the receiver has said nothing.
-        _ if is_of_transport => Answer::Later { wait, why },
         _ => Answer::Refused { why },
     }
 }
@@ -178,9 +211,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_request_that_is_too_long_is_not_sent_again() {
+        let told = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
+        let answer = answer(&Status::out_of_range(told), &Distrust::default());
+        assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+    }
+
+    #[test]
     fn exhausted_is_final_unless_a_delay_is_told() {
         let bare = Status::resource_exhausted("quota");
-        assert!(matches!(answer(&bare), Answer::Refused { .. }));
+        assert!(matches!(answer(&bare, &Distrust::default()), Answer::Refused { .. }));
 
         let info = RetryInfo { retry_delay: Some(ProtoDuration { seconds: 2, nanos: 5 }) };
         let type_url = "type.googleapis.com/google.rpc.RetryInfo".to_owned();
@@ -188,6 +228,8 @@ mod tests {
         let details = RpcStatus { details: vec![any] }.encode_to_vec();
         let told = Status::with_details(Code::ResourceExhausted, "quota", details.into());
         let wait = Some(Duration::new(2, 5));
-        assert!(matches!(answer(&told), Answer::Later { wait: told, .. } if told == wait));
+        assert!(
+            matches!(answer(&told, &Distrust::default()), Answer::Later { wait: told, .. } if told == wait)
+        );
     }
 }

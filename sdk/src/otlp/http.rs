@@ -13,17 +13,18 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::{Answer, CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Sender, with_causes};
+use super::connect::{Connector, Distrust};
+use super::{Answer, MAX_ANSWER_BYTES, Sender};
 use crate::config::OtlpConfig;
 
 /// A connection that is idle for longer is made anew.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 pub(super) struct Http {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
+    distrust: Distrust,
     uri: Uri,
     headers: HeaderMap,
     gzip: bool,
@@ -31,9 +32,8 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(config: &OtlpConfig) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
+        let connector = Connector::new(config, b"http/1.1");
+        let distrust = connector.distrust();
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -45,7 +45,7 @@ impl Http {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         headers.extend(config.headers.iter().cloned());
-        Self { client, uri: config.endpoint.uri.clone(), headers, gzip: config.gzip }
+        Self { client, distrust, uri: config.endpoint.uri.clone(), headers, gzip: config.gzip }
     }
 }
 
@@ -57,10 +57,11 @@ impl Sender for Http {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         let response = self.client.request(request);
+        let distrust = self.distrust.clone();
         Box::pin(async move {
             match response.await {
                 Ok(response) => answer(response).await,
-                Err(error) => Answer::Later { wait: None, why: with_causes(&error) },
+                Err(error) => Answer::none(&distrust, &error),
             }
         })
     }

@@ -123,6 +123,10 @@ impl Exporter {
                     self.complaints.about(Cause::Away, &why);
                     wait.map(|wait| wait.min(LONGEST_RETRY_AFTER))
                 }
+                Sent::Answered(Answer::Distrusted { why }) => {
+                    self.complaints.about(Cause::Distrusted, &why);
+                    None
+                }
                 Sent::Unanswered => {
                     let why = format!("no answer within {:?}", self.timeout);
                     self.complaints.about(Cause::Away, &why);

@@ -11,6 +11,8 @@ const QUIET_FOR: Duration = Duration::from_secs(60);
 pub(super) enum Cause {
     /// Nobody answers, or only "later".
     Away,
+    /// The receiver is there, and one side does not trust the other.
+    Distrusted,
     /// Batches are refused for good.
     Refused,
     /// Some spans of a batch are.
@@ -21,7 +23,7 @@ pub(super) enum Cause {
     QueueFull,
 }
 
-const CAUSES: usize = 5;
+const CAUSES: usize = 6;
 
 pub(super) struct Complaints {
     endpoint: String,
@@ -45,6 +47,10 @@ impl Complaints {
             Cause::Away => tracing::warn!(
                 target: "spanline", %endpoint, reason = why,
                 "spans cannot be delivered; they wait until the queue is full. Is the agent running there?"
+            ),
+            Cause::Distrusted => tracing::warn!(
+                target: "spanline", %endpoint, reason = why,
+                "spans cannot be delivered, since the connection cannot be trusted; they wait until the queue is full"
             ),
             Cause::Refused => tracing::warn!(
                 target: "spanline", %endpoint, reason = why,

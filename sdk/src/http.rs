@@ -21,6 +21,7 @@ mod exchange;
 mod foreign;
 pub mod grpc;
 mod head;
+mod headers;
 mod method;
 mod route;
 mod semconv;
@@ -31,7 +32,6 @@ mod start;
 mod traceparent;
 mod traceresponse;
 
-pub use body::ResponseBody;
 pub use caller::Callers;
 pub use client::{ClientFuture, ClientLayer, ClientService, ResendCount, client};
 #[cfg(feature = "reqwest")]

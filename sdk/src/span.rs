@@ -2,12 +2,14 @@
 //!
 //! It takes the SDK's samplers and limits, adds the specification's limit for the length of values, and
 //! goes to a [`Sink`] of ours when it ends: one move, no processor's `on_start`, no copy. `tracer` makes
-//! it, `limits` bounds it, `current` finds the tracer that is in force, `carrier` lets a `tracing` span
+//! it, `recording` is what it holds, `request` what it holds of a request, `limits` bounds it, `current` finds the tracer that is in force, `carrier` lets a `tracing` span
 //! carry one that exists already.
 
 mod carrier;
 mod current;
 mod limits;
+mod recording;
+mod request;
 #[cfg(test)]
 mod tests;
 mod tracer;
@@ -19,30 +21,27 @@ use std::time::SystemTime;
 use opentelemetry::KeyValue;
 use opentelemetry::time::now;
 use opentelemetry::trace::{Event, Link, SpanContext, Status};
-use opentelemetry_sdk::trace::SpanData;
 
-pub(crate) use carrier::{CARRIER, carry};
+use recording::Recording;
+
+pub(crate) use carrier::{CARRIER, enter};
 pub(crate) use current::{Current, InForce, current};
 pub(crate) use limits::Limits;
+pub(crate) use recording::{Content, Ended};
+pub(crate) use request::{Request, Text};
 pub(crate) use tracer::{Parent, Provider, Sampling, Start, Tracer};
 
 /// Where spans go when they end. It must not block.
 pub(crate) trait Sink: fmt::Debug + Send + Sync {
     /// Takes a sampled span that ended.
-    fn take(&self, span: SpanData);
+    fn take(&self, span: Ended);
 }
 
 /// A span that is recorded until it ends, or one that only has ids.
 #[derive(Debug)]
 pub(crate) struct Span {
     context: SpanContext,
-    recording: Option<Recording>,
-}
-
-#[derive(Debug)]
-struct Recording {
-    data: SpanData,
-    tracer: Tracer,
+    recording: Option<Ended>,
 }
 
 impl Span {
@@ -55,22 +54,23 @@ impl Span {
         Self { context, recording: None }
     }
 
-    fn recorded(data: SpanData, tracer: Tracer) -> Self {
-        Self { context: data.span_context.clone(), recording: Some(Recording { data, tracer }) }
-    }
-
-    fn record(&mut self, change: impl FnOnce(&mut SpanData, &Limits)) {
-        if let Some(Recording { data, tracer }) = &mut self.recording {
-            change(data, tracer.limits());
+    fn record(&mut self, change: impl FnOnce(&mut Recording, Limits)) {
+        if let Some(Ended { recording, .. }) = &mut self.recording {
+            let limits = *recording.tracer.limits();
+            change(recording, limits);
         }
     }
 
     fn finish(&mut self, end: impl FnOnce() -> SystemTime) {
-        let Some(Recording { mut data, tracer }) = self.recording.take() else { return };
-        // A sampler may have a span recorded for those in the process only.
-        if data.span_context.is_sampled() {
-            data.end_time = end();
-            tracer.sink().take(data);
+        if let Some(Ended { recording, .. }) = &mut self.recording {
+            recording.end_time = end();
+            let tracer = recording.tracer.clone();
+            if let Some(ended) = self.recording.take()
+                // A sampler may have a span recorded for those in the process only.
+                && self.context.is_sampled()
+            {
+                tracer.sink().take(ended);
+            }
         }
     }
 }
@@ -84,8 +84,8 @@ impl opentelemetry::trace::Span for Span {
     ) where
         T: Into<Cow<'static, str>>,
     {
-        self.record(|data, limits| {
-            limits.push_event(&mut data.events, Event::new(name, timestamp, attributes, 0));
+        self.record(|recording, limits| {
+            limits.push_event(&mut recording.events, Event::new(name, timestamp, attributes, 0));
         });
     }
 
@@ -99,14 +99,14 @@ impl opentelemetry::trace::Span for Span {
 
     /// A value that was set before under the same key is replaced.
     fn set_attribute(&mut self, attribute: KeyValue) {
-        self.record(|data, limits| limits.set_attribute(data, attribute));
+        self.record(|recording, limits| limits.set_attribute(recording, attribute));
     }
 
     /// `Ok` is final, and the last error counts.
     fn set_status(&mut self, status: Status) {
-        self.record(|data, _| {
-            if data.status != Status::Ok && status != Status::Unset {
-                data.status = status;
+        self.record(|recording, _| {
+            if recording.status != Status::Ok && status != Status::Unset {
+                recording.status = status;
             }
         });
     }
@@ -115,12 +115,12 @@ impl opentelemetry::trace::Span for Span {
     where
         T: Into<Cow<'static, str>>,
     {
-        self.record(|data, _| data.name = new_name.into());
+        self.record(|recording, _| recording.name = new_name.into());
     }
 
     fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {
-        self.record(|data, limits| {
-            limits.push_link(&mut data.links, Link::new(span_context, attributes, 0));
+        self.record(|recording, limits| {
+            limits.push_link(&mut recording.links, Link::new(span_context, attributes, 0));
         });
     }
 

@@ -5,7 +5,6 @@ mod exporter;
 mod ledger;
 mod processor;
 mod queue;
-mod size;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +18,8 @@ use opentelemetry_sdk::trace::SpanData;
 
 use crate::config::Config;
 use crate::otlp;
+#[cfg(feature = "testing")]
+use crate::span::Ended;
 use crate::span::{Limits, Provider, Sampling, Sink};
 use processor::{Nobody, Processor};
 use queue::SpanQueue;
@@ -85,7 +86,7 @@ impl Spans {
     /// Every span that has ended, where there is no exporter to take them.
     #[cfg(feature = "testing")]
     pub(crate) fn take(&self) -> Vec<SpanData> {
-        self.queue.take_all()
+        self.queue.take_all().into_iter().map(Ended::into_data).collect()
     }
 
     /// The account of all spans.

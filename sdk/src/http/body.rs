@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -11,34 +11,35 @@ use pin_project_lite::pin_project;
 
 use super::exchange::{Error, Exchange};
 
-pin_project! {
-    /// A response body whose end is the end of the request's span.
-    ///
-    /// Dropped before its end (the client went away), the span ends with `error.type` `cancelled`.
-    pub struct ResponseBody<B> {
-        #[pin]
-        inner: B,
-        exchange: Exchange,
-        // A server may drop a body as soon as it has sent the promised length.
-        remaining: Option<u64>,
+/// A body whose end is the end of the exchange. It is the body itself, without a box around it, where
+/// nobody would see the difference.
+pub(super) fn watched<B>(
+    inner: B,
+    mut exchange: Exchange,
+    status: StatusCode,
+    headers: &HeaderMap,
+    answers_head: bool,
+) -> axum::body::Body
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    // A body whose length is known is there already: it runs no code of the program's that would want the
+    // span.
+    let is_there = inner.size_hint().exact().is_some();
+    let remaining = if is_there { None } else { content_length(headers) };
+    let ends_here =
+        answers_head || has_no_body(status) || remaining == Some(0) || inner.is_end_stream();
+    if ends_here || (!exchange.is_recorded() && is_there) {
+        exchange.end();
+        axum::body::Body::new(inner)
+    } else {
+        axum::body::Body::new(Watched { inner, exchange, remaining, is_there })
     }
 }
 
-impl<B: Body> ResponseBody<B> {
-    pub(super) fn new(
-        inner: B,
-        mut exchange: Exchange,
-        status: StatusCode,
-        headers: &HeaderMap,
-        answers_head: bool,
-    ) -> Self {
-        let remaining =
-            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if answers_head || has_no_body(status) || remaining == Some(0) || inner.is_end_stream() {
-            exchange.end();
-        }
-        Self { inner, exchange, remaining }
-    }
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Statuses after which a server sends no body, whatever the handler returned with them.
@@ -48,7 +49,19 @@ fn has_no_body(status: StatusCode) -> bool {
         || status == StatusCode::NOT_MODIFIED
 }
 
-impl<B: Body> Body for ResponseBody<B> {
+pin_project! {
+    /// Dropped before its end (the client went away), it ends the span as `cancelled`.
+    struct Watched<B> {
+        #[pin]
+        inner: B,
+        exchange: Exchange,
+        // A server may drop a body as soon as it has sent the promised length.
+        remaining: Option<u64>,
+        is_there: bool,
+    }
+}
+
+impl<B: Body> Body for Watched<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -57,7 +70,11 @@ impl<B: Body> Body for ResponseBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.exchange.run(|| this.inner.as_mut().poll_frame(context)));
+        let frame = ready!(if *this.is_there {
+            this.inner.as_mut().poll_frame(context)
+        } else {
+            this.exchange.run(|| this.inner.as_mut().poll_frame(context))
+        });
         match &frame {
             Some(Ok(frame)) => {
                 if let (Some(remaining), Some(data)) = (this.remaining.as_mut(), frame.data_ref()) {
@@ -83,11 +100,5 @@ impl<B: Body> Body for ResponseBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-impl<B: Default> Default for ResponseBody<B> {
-    fn default() -> Self {
-        Self { inner: B::default(), exchange: Exchange::untraced(), remaining: None }
     }
 }

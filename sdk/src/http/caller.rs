@@ -6,10 +6,9 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Link, SpanContext};
 use opentelemetry_sdk::propagation::BaggagePropagator;
 
+use super::headers::Headers;
 use super::traceparent;
 use crate::config::Propagation;
-
-const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// How far the callers of a server are trusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,21 +34,26 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn of(headers: &HeaderMap, policy: Callers, propagation: Propagation) -> Self {
+    pub(super) fn of(
+        found: &Headers<'_>,
+        headers: &HeaderMap,
+        policy: Callers,
+        propagation: Propagation,
+    ) -> Self {
         let mut caller = Self::default();
         if policy == Callers::Ignore {
             return caller;
         }
         if propagation.trace_context {
-            let span = traceparent::extract(headers);
+            let span = traceparent::extract(found, headers);
             match policy {
                 Callers::Link => caller.links.extend(span.map(Link::with_context)),
                 _ => caller.parent = span,
             }
         }
-        if propagation.baggage && policy == Callers::Trust && headers.contains_key(BAGGAGE) {
+        if propagation.baggage && policy == Callers::Trust && found.has_baggage {
             let propagator = BaggagePropagator::new();
-            caller.context = propagator.extract_with_context(&caller.context, &Headers(headers));
+            caller.context = propagator.extract_with_context(&caller.context, &Map(headers));
         }
         caller
     }
@@ -61,9 +65,9 @@ impl Caller {
     }
 }
 
-struct Headers<'a>(&'a HeaderMap);
+struct Map<'a>(&'a HeaderMap);
 
-impl Extractor for Headers<'_> {
+impl Extractor for Map<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.to_str().ok()
     }
@@ -88,7 +92,8 @@ mod tests {
     }
 
     fn caller(policy: Callers, propagation: Propagation) -> (bool, usize, usize) {
-        let caller = Caller::of(&headers(), policy, propagation);
+        let headers = headers();
+        let caller = Caller::of(&Headers::of(&headers), &headers, policy, propagation);
         assert_eq!(caller.has_baggage(), !caller.context.baggage().is_empty());
         (caller.parent.is_some(), caller.links.len(), caller.context.baggage().len())
     }

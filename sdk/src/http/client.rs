@@ -16,9 +16,9 @@ use tower_service::Service;
 
 use super::exchange::{Begin, Error, Exchange};
 use super::method::Method;
-use super::start::{self, Place};
+use super::start::{self, Place, Started};
 use super::{semconv, traceparent};
-use crate::span::{self, InForce};
+use crate::span::{self, Content, InForce};
 
 /// Gives each request that is sent one CLIENT span, and the request a `traceparent` that names it.
 ///
@@ -83,8 +83,9 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
         let current = span::current();
-        let resends = request.extensions().get().map(|ResendCount(count)| *count);
-        let mut exchange = start(current.as_ref(), self.place, request.method(), resends, || {
+        let resends =
+            request.extensions().get().map(|ResendCount(count)| *count).filter(|count| *count > 0);
+        let started = start(current.as_ref(), self.place, request.method(), resends, || {
             let uri = request.uri();
             let authority = uri.authority()?;
             Some(semconv::Target {
@@ -96,8 +97,10 @@ where
                 query: uri.query(),
             })
         });
-        inject(current.as_ref(), &exchange, request.headers_mut());
-        let inner = exchange.run(|| self.inner.call(request));
+        let (exchange, inner) = started.run(|exchange| {
+            inject(current.as_ref(), exchange, request.headers_mut());
+            self.inner.call(request)
+        });
         ClientFuture { inner, exchange }
     }
 }
@@ -109,24 +112,18 @@ pub(super) fn start<'a>(
     method: &http::Method,
     resends: Option<u32>,
     target: impl FnOnce() -> Option<semconv::Target<'a>>,
-) -> Exchange {
+) -> Started {
     let known = current.and_then(|current| current.http.known_methods.as_deref());
     let method = Method::of(method, known);
-    let attributes = || {
-        // The status and the reason of a failure come later.
-        let count = method.attributes() + semconv::Target::ATTRIBUTES + 3;
-        let mut attributes = Vec::with_capacity(count);
-        method.describe(&mut attributes);
+    let content = |content: &mut Content| {
+        let said = content.request.insert(span::Request::of(method.value));
+        said.resends = resends;
+        method.describe(said);
         if let Some(target) = target() {
-            target.describe(&mut attributes);
+            target.describe(said);
         }
-        if let Some(resends @ 1..) = resends {
-            let key = semconv::HTTP_REQUEST_RESEND_COUNT;
-            attributes.push(opentelemetry::KeyValue::new(key, i64::from(resends)));
-        }
-        attributes
     };
-    let begin = Begin { kind: SpanKind::Client, name: method.name.into(), attributes };
+    let begin = Begin { kind: SpanKind::Client, name: method.name.into(), content };
     start::client(current.map(|current| &**current), place, begin)
 }
 

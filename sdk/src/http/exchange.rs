@@ -7,6 +7,7 @@ use http::StatusCode;
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use tracing::Span;
+use tracing::span::EnteredSpan;
 
 use super::semconv;
 
@@ -50,7 +51,7 @@ pub(super) struct Begin<F> {
     pub(super) kind: SpanKind,
     pub(super) name: Cow<'static, str>,
     /// Made for a span that is recorded.
-    pub(super) attributes: F,
+    pub(super) content: F,
 }
 
 /// Owns the span of an exchange. Dropped while still open, it was given up: by a client that went
@@ -124,21 +125,46 @@ impl Exchange {
         if let (true, Some(context)) = (self.is_recorded, &self.context) {
             let Facts { status, error } = self.facts;
             let span = context.span();
-            let status = status.map(|status| {
-                KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()))
-            });
-            span.set_attributes(status.into_iter().chain(error.map(Error::attribute)));
-            if error.is_some() {
+            if let Some(status) = status {
+                let status = i64::from(status.as_u16());
+                span.set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
+            }
+            if let Some(error) = error {
+                span.set_attribute(error.attribute());
                 span.set_status(Status::error(""));
             }
             span.end();
         }
     }
 
-    /// Runs a piece of the exchange's work inside its span; a panic ends the span as failed.
+    /// Does the first piece of the work.
+    pub(super) fn begun<T>(mut self, work: impl FnOnce(&Self) -> T) -> (Self, T) {
+        let _attached = self.context.as_ref().map(|context| context.clone().attach());
+        let result = if self.carrier.is_none() {
+            self.guarded(work)
+        } else {
+            // A clone, because the work has the exchange.
+            let carrier = self.carrier.clone();
+            carrier.in_scope(|| self.guarded(work))
+        };
+        (self, result)
+    }
+
+    /// Does the first piece of the work in the `tracing` span that carries the span, and keeps it.
+    pub(super) fn begun_in<T>(
+        mut self,
+        carrier: EnteredSpan,
+        work: impl FnOnce(&Self) -> T,
+    ) -> (Self, T) {
+        let result = self.guarded(work);
+        self.carrier = carrier.exit();
+        (self, result)
+    }
+
+    /// Does a piece of the work inside the span; a panic ends the span as failed.
     pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let mut unwinding = EndsWhenUnwound { exchange: self, returned: false };
-        let Exchange { carrier, context, .. } = &mut *unwinding.exchange;
+        let Self { carrier, context, .. } = &mut *unwinding.exchange;
         let result = match context {
             None => work(),
             Some(context) if carrier.is_none() => {
@@ -147,6 +173,13 @@ impl Exchange {
             }
             Some(_) => carrier.in_scope(work),
         };
+        unwinding.returned = true;
+        result
+    }
+
+    fn guarded<T>(&mut self, work: impl FnOnce(&Self) -> T) -> T {
+        let mut unwinding = EndsWhenUnwound { exchange: self, returned: false };
+        let result = work(unwinding.exchange);
         unwinding.returned = true;
         result
     }

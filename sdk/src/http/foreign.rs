@@ -3,17 +3,17 @@
 //!
 //! Its sampler sees the name and the kind only; whoever wants more of it calls [`init`](crate::init).
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::caller::Caller;
 use super::exchange::{Begin, Exchange};
+use crate::span::Content;
 
 pub(super) fn server<F>(caller: Caller, begin: Begin<F>) -> Exchange
 where
-    F: FnOnce() -> Vec<KeyValue>,
+    F: FnOnce(&mut Content),
 {
     let carrier = info_span!(
         target: "spanline::http",
@@ -37,7 +37,7 @@ where
 
 pub(super) fn client<F>(begin: Begin<F>) -> Exchange
 where
-    F: FnOnce() -> Vec<KeyValue>,
+    F: FnOnce(&mut Content),
 {
     let carrier = info_span!(
         target: "spanline::http",
@@ -50,7 +50,7 @@ where
 
 fn started<F>(carrier: Span, begin: Begin<F>) -> Exchange
 where
-    F: FnOnce() -> Vec<KeyValue>,
+    F: FnOnce(&mut Content),
 {
     if carrier.is_disabled() {
         return Exchange::untraced();
@@ -59,7 +59,9 @@ where
     let is_recorded = context.span().is_recording();
     let exchange = Exchange::carried(carrier, context, is_recorded);
     if is_recorded {
-        exchange.describe((begin.attributes)());
+        let mut content = Content::default();
+        (begin.content)(&mut content);
+        exchange.describe(content.to_attributes());
     }
     exchange
 }

@@ -1,8 +1,7 @@
 //! A request's method, as the conventions have it: some are known by name, and all others are one.
 
-use opentelemetry::KeyValue;
-
-use super::semconv::{self, cut};
+use super::semconv::cut;
+use crate::span;
 
 /// Unless `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` names others.
 const KNOWN: [&str; 9] =
@@ -43,16 +42,9 @@ impl<'a> Method<'a> {
         }
     }
 
-    /// How many attributes [`describe`](Self::describe) adds.
-    pub(super) fn attributes(&self) -> usize {
-        1 + usize::from(self.original.is_some())
-    }
-
-    pub(super) fn describe(&self, attributes: &mut Vec<KeyValue>) {
-        attributes.push(KeyValue::new(semconv::HTTP_REQUEST_METHOD, self.value));
+    pub(super) fn describe(&self, said: &mut span::Request) {
         if let Some(original) = self.original {
-            attributes
-                .push(KeyValue::new(semconv::HTTP_REQUEST_METHOD_ORIGINAL, original.to_owned()));
+            said.say(span::Text::MethodOriginal, original);
         }
     }
 }

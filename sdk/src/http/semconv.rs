@@ -4,27 +4,15 @@
 //! travel, are never recorded.
 
 use http::{Uri, Version};
-use opentelemetry::KeyValue;
 
-pub(super) const CLIENT_ADDRESS: &str = "client.address";
+use crate::span::{self, Text};
+
 pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const HTTP_REQUEST_HEADER: &str = "http.request.header.";
-pub(super) const HTTP_REQUEST_METHOD: &str = "http.request.method";
-pub(super) const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
-pub(super) const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
 pub(super) const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
-pub(super) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
-pub(super) const HTTP_ROUTE: &str = "http.route";
-pub(super) const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
-pub(super) const NETWORK_PEER_PORT: &str = "network.peer.port";
-pub(super) const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
 pub(super) const SERVER_ADDRESS: &str = "server.address";
 pub(super) const SERVER_PORT: &str = "server.port";
-pub(super) const URL_FULL: &str = "url.full";
-pub(super) const URL_PATH: &str = "url.path";
-pub(super) const URL_QUERY: &str = "url.query";
-pub(super) const URL_SCHEME: &str = "url.scheme";
-pub(super) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
+pub(super) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 
 /// What a value may weigh that comes from the other side of the socket.
 pub(super) const MAX_VALUE_BYTES: usize = 1024;
@@ -65,7 +53,7 @@ pub(super) fn redacted_query(query: &str) -> String {
             None => redacted.push_str(cut(pair, MAX_VALUE_BYTES)),
         }
     }
-    bounded(&redacted)
+    bounded(&redacted).to_owned()
 }
 
 /// Where a request is sent to, without what must not be recorded of it.
@@ -80,20 +68,15 @@ pub(super) struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// How many attributes [`describe`](Self::describe) adds at most.
-    pub(super) const ATTRIBUTES: usize = 3;
-
-    pub(super) fn describe(&self, attributes: &mut Vec<KeyValue>) {
-        attributes.push(KeyValue::new(URL_FULL, self.full()));
-        attributes.push(KeyValue::new(SERVER_ADDRESS, bounded(unbracketed(self.host))));
+    pub(super) fn describe(&self, said: &mut span::Request) {
+        said.say(Text::Full, &self.full());
+        said.say(Text::ServerAddress, bounded(unbracketed(self.host)));
         let default_port = match self.scheme {
             "http" => Some(80),
             "https" => Some(443),
             _ => None,
         };
-        if let Some(port) = self.port.or(default_port) {
-            attributes.push(KeyValue::new(SERVER_PORT, i64::from(port)));
-        }
+        said.server_port = self.port.or(default_port);
     }
 
     fn full(&self) -> String {
@@ -107,7 +90,33 @@ impl Target<'_> {
             full.push('?');
             full.push_str(&redacted_query(query));
         }
-        bounded(&full)
+        bounded(&full).to_owned()
+    }
+}
+
+/// The parts of a `Host` header; `None` for what cannot be one.
+pub(super) fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let bytes = authority.as_bytes();
+    let (mut colon, mut is_odd) = (None, bytes.is_empty());
+    for (index, byte) in bytes.iter().enumerate() {
+        match byte {
+            b':' => colon = Some(index),
+            b']' => colon = None,
+            b'/' | b'?' | b'#' | b'@' => is_odd = true,
+            _ => is_odd |= !byte.is_ascii_graphic(),
+        }
+    }
+    if is_odd {
+        return None;
+    }
+    let Some(colon) = colon else { return Some((unbracketed(authority), None)) };
+    let (host, port) = (&authority[..colon], &authority[colon + 1..]);
+    // An address of IPv6 has to stand in brackets, or nobody knows which colon is the port's.
+    let is_bare = host.contains(':') && !host.ends_with(']');
+    match port.parse() {
+        Ok(port) if !is_bare => Some((unbracketed(host), Some(port))),
+        Err(_) if !is_bare && port.is_empty() => Some((unbracketed(host), None)),
+        _ => None,
     }
 }
 
@@ -115,9 +124,9 @@ pub(super) fn unbracketed(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// A copy of at most [`MAX_VALUE_BYTES`].
-pub(super) fn bounded(value: &str) -> String {
-    cut(value, MAX_VALUE_BYTES).to_owned()
+/// At most [`MAX_VALUE_BYTES`] of a text.
+pub(super) fn bounded(value: &str) -> &str {
+    cut(value, MAX_VALUE_BYTES)
 }
 
 /// At most so many bytes of a text, cut between characters.
@@ -152,6 +161,26 @@ mod tests {
         assert_eq!(bounded(&"ä".repeat(4000)).len(), MAX_VALUE_BYTES);
         assert_eq!(bounded(&format!("x{}", "ä".repeat(4000))).len(), MAX_VALUE_BYTES - 1);
         assert_eq!(redacted_query(&"k=v&".repeat(100_000)).len(), MAX_VALUE_BYTES);
+    }
+
+    #[test]
+    fn a_host_and_its_port_are_told_apart() {
+        for (authority, expected) in [
+            ("shop.example", Some(("shop.example", None))),
+            ("shop.example:8080", Some(("shop.example", Some(8080)))),
+            ("shop.example:", Some(("shop.example", None))),
+            ("[::1]", Some(("::1", None))),
+            ("[::1]:3000", Some(("::1", Some(3000)))),
+            ("", None),
+            ("::1", None),
+            ("shop.example:99999", None),
+            ("shop.example:port", None),
+            ("ada@shop.example", None),
+            ("shop example", None),
+            ("shop.example/path", None),
+        ] {
+            assert_eq!(host_and_port(authority), expected, "of {authority:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `send_traced` for reqwest's request builder.
 
-use super::exchange::Error;
+use super::exchange::{Error, Exchange};
 use super::start::Place;
 use super::{client, semconv};
 use crate::span;
@@ -24,7 +24,7 @@ impl SendTraced for reqwest::RequestBuilder {
         let started = request.map(|mut request| {
             let current = span::current();
             let place = Place::default();
-            let exchange = client::start(current.as_ref(), place, request.method(), None, || {
+            let started = client::start(current.as_ref(), place, request.method(), None, || {
                 let url = request.url();
                 Some(semconv::Target {
                     scheme: url.scheme(),
@@ -35,7 +35,9 @@ impl SendTraced for reqwest::RequestBuilder {
                     query: url.query(),
                 })
             });
-            client::inject(current.as_ref(), &exchange, request.headers_mut());
+            let headers = request.headers_mut();
+            let inject = |exchange: &Exchange| client::inject(current.as_ref(), exchange, headers);
+            let (exchange, ()) = started.run(inject);
             (exchange, request)
         });
         async move {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::extract::MatchedPath;
+use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response};
 use http_body::Body;
 use opentelemetry::trace::SpanKind;
@@ -12,13 +13,13 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::ResponseBody;
 use super::caller::{Caller, Callers};
 use super::exchange::{Begin, Error, Exchange};
 use super::head::{Head, Recorded};
-use super::method;
+use super::headers::Headers;
 use super::route::LastRoute;
-use super::start::{self, Place};
+use super::start::{self, Place, Started};
+use super::{body, method};
 use super::{semconv, traceresponse};
 use crate::span;
 
@@ -127,9 +128,10 @@ struct Shared {
 impl<S, B, R> Service<Request<B>> for ServerService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    R: Body,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<axum::BoxError>,
 {
-    type Response = Response<ResponseBody<R>>;
+    type Response = Response<axum::body::Body>;
     type Error = S::Error;
     type Future = ServerFuture<S::Future>;
 
@@ -138,9 +140,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
-        let mut exchange = self.shared.start(&request);
         let answers_head = request.method() == Method::HEAD;
-        let inner = exchange.run(|| self.inner.call(request));
+        let (exchange, inner) = self.shared.start(&request).run(|_| self.inner.call(request));
         let settings =
             self.shared.settings.has_response_work().then(|| Arc::clone(&self.shared.settings));
         ServerFuture { inner, exchange: Some(exchange), answers_head, settings }
@@ -155,10 +156,10 @@ impl Settings {
 }
 
 impl Shared {
-    fn start<B>(&self, request: &Request<B>) -> Exchange {
+    fn start<B>(&self, request: &Request<B>) -> Started {
         let settings = &*self.settings;
         if settings.excluded.iter().any(|path| path == request.uri().path()) {
-            return Exchange::untraced();
+            return Started::nothing();
         }
         let current = span::current();
         let http = current.as_ref().map(|current| &current.http);
@@ -172,9 +173,11 @@ impl Shared {
             Some((template, None)) => format!("{} {template}", method.name).into(),
             None => method.name.into(),
         };
-        let head = Head { request, method, route, recorded: &settings.request_headers };
-        let begin = Begin { kind: SpanKind::Server, name, attributes: || head.attributes() };
-        let caller = Caller::of(request.headers(), settings.callers, propagation);
+        let headers = Headers::of(request.headers());
+        let head = Head { request, headers, method, route, recorded: &settings.request_headers };
+        let begin =
+            Begin { kind: SpanKind::Server, name, content: |content: &mut _| head.say(content) };
+        let caller = Caller::of(&headers, request.headers(), settings.callers, propagation);
         start::server(current.as_deref(), settings.place, caller, begin)
     }
 }
@@ -195,9 +198,10 @@ pin_project! {
 impl<F, R, E> Future for ServerFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    R: Body,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<axum::BoxError>,
 {
-    type Output = Result<Response<ResponseBody<R>>, E>;
+    type Output = Result<Response<axum::body::Body>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
@@ -221,8 +225,7 @@ where
                     }
                 }
                 let (head, body) = response.into_parts();
-                let body =
-                    ResponseBody::new(body, exchange, status, &head.headers, *this.answers_head);
+                let body = body::watched(body, exchange, status, &head.headers, *this.answers_head);
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {

@@ -7,6 +7,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
+use super::headers::Headers;
 use crate::context::SpanIds;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -22,14 +23,12 @@ const MAX_TRACESTATE_MEMBERS: usize = 32;
 const MAX_TRACESTATE_BYTES: usize = 8 * 1024;
 
 /// The caller's span, if the headers name one in a form that the standard allows.
-pub(crate) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
-    let mut values = headers.get_all(TRACEPARENT).iter();
-    let value = values.next()?;
-    if values.next().is_some() {
-        return None;
-    }
-    let (trace_id, span_id, flags) = parse(value.as_bytes())?;
-    let state = tracestate(headers).unwrap_or_default();
+pub(super) fn extract(found: &Headers<'_>, headers: &HeaderMap) -> Option<SpanContext> {
+    let (trace_id, span_id, flags) = parse(found.traceparent?.as_bytes())?;
+    let state = match found.has_tracestate {
+        true => tracestate(headers).unwrap_or_default(),
+        false => TraceState::NONE,
+    };
     Some(SpanContext::new(trace_id, span_id, flags, true, state))
 }
 
@@ -75,19 +74,29 @@ fn parse(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
 /// Lower-case digits only, two for each byte.
 fn unhex<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (nibble(pair[0])? << 4) | nibble(pair[1])?;
+    let mut seen = 0;
+    let (pairs, _) = digits.as_chunks::<2>();
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
+        seen |= high | low;
+        *byte = (high << 4) | (low & 0x0f);
     }
-    Some(bytes)
+    (seen & NO_NIBBLE == 0).then_some(bytes)
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+const NO_NIBBLE: u8 = 0x80;
+
+/// What a digit is worth.
+static NIBBLES: [u8; 256] = {
+    let mut nibbles = [NO_NIBBLE; 256];
+    let digits = *b"0123456789abcdef";
+    let mut worth = 0;
+    while worth < digits.len() {
+        nibbles[digits[worth] as usize] = worth as u8;
+        worth += 1;
     }
-}
+    nibbles
+};
 
 /// The vendors' list, which may come in several headers. One fault voids the list, not the parent.
 fn tracestate(headers: &HeaderMap) -> Option<TraceState> {

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use opentelemetry::Context;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing::span::EnteredSpan;
 
 use super::Span;
 
@@ -18,7 +18,7 @@ thread_local! {
     static HANDED_OVER: Cell<Option<Span>> = const { Cell::new(None) };
 }
 
-/// Makes `carrier` carry `span`, and gives back the context that has it.
+/// Enters `carrier`, which carries `span` from then on, and gives back the context that has it.
 ///
 /// # Errors
 /// The span itself, if the carrier is disabled, has started another, or its layer asks another tracer.
@@ -26,16 +26,17 @@ thread_local! {
     clippy::result_large_err,
     reason = "it is the span that comes back, to be put elsewhere at once"
 )]
-pub(crate) fn carry(carrier: &tracing::Span, span: Span) -> Result<Context, Span> {
+pub(crate) fn enter(carrier: tracing::Span, span: Span) -> Result<(EnteredSpan, Context), Span> {
     let mut handed = Some(span);
     // The cell is gone while the thread is torn down.
     let _ = HANDED_OVER.try_with(|cell| cell.set(handed.take()));
     if let Some(span) = handed {
         return Err(span);
     }
-    let context = carrier.context();
+    // The layer starts the span of what is entered for the first time.
+    let entered = carrier.entered();
     match handed_over() {
-        None => Ok(context),
+        None => Ok((entered, Context::current())),
         Some(span) => Err(span),
     }
 }

@@ -2,7 +2,9 @@
 
 use opentelemetry::trace::{Event, Link};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLimits, SpanLinks};
+use opentelemetry_sdk::trace::{SpanEvents, SpanLimits, SpanLinks};
+
+use super::recording::Recording;
 
 /// The SDK's limits for counts, and the one for the length of values, which it does not have.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,14 +15,18 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn set_attribute(&self, data: &mut SpanData, mut attribute: KeyValue) {
+    pub(super) fn set_attribute(&self, span: &mut Recording, mut attribute: KeyValue) {
+        if span.content.request.as_mut().is_some_and(|request| request.takes(&attribute)) {
+            return;
+        }
         self.cut(&mut attribute);
-        if let Some(known) = data.attributes.iter_mut().find(|known| known.key == attribute.key) {
+        let known = span.content.attributes.iter_mut().find(|known| known.key == attribute.key);
+        if let Some(known) = known {
             known.value = attribute.value;
-        } else if data.attributes.len() < count(self.counts.max_attributes_per_span) {
-            data.attributes.push(attribute);
+        } else if span.content.attributes.len() < count(self.counts.max_attributes_per_span) {
+            span.content.attributes.push(attribute);
         } else {
-            data.dropped_attributes_count += 1;
+            span.dropped_attributes += 1;
         }
     }
 

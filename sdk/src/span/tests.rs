@@ -7,7 +7,7 @@ use opentelemetry::trace::{
     TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Array, Context, Value};
-use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample, SpanData};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -16,15 +16,15 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::*;
 
 #[derive(Debug, Default)]
-struct Ended(Mutex<Vec<SpanData>>);
+struct Kept(Mutex<Vec<SpanData>>);
 
-impl Sink for Ended {
-    fn take(&self, span: SpanData) {
-        self.0.lock().unwrap().push(span);
+impl Sink for Kept {
+    fn take(&self, span: Ended) {
+        self.0.lock().unwrap().push(span.into_data());
     }
 }
 
-impl Ended {
+impl Kept {
     fn only(&self) -> SpanData {
         let mut spans = std::mem::take(&mut *self.0.lock().unwrap());
         assert_eq!(spans.len(), 1, "{spans:#?}");
@@ -33,15 +33,15 @@ impl Ended {
 }
 
 struct Scene {
-    ended: Arc<Ended>,
+    ended: Arc<Kept>,
     provider: Provider,
     tracer: Tracer,
 }
 
 fn scene(sampler: Sampler, limits: Limits) -> Scene {
-    let ended = Arc::new(Ended::default());
+    let ended = Arc::new(Kept::default());
     let sampling = Sampling { sampler, reads_attributes: false };
-    let provider = Provider::new(sampling, limits, Arc::<Ended>::clone(&ended));
+    let provider = Provider::new(sampling, limits, Arc::<Kept>::clone(&ended));
     let tracer = provider.tracer("test");
     Scene { ended, provider, tracer }
 }
@@ -59,9 +59,9 @@ fn caller(flags: TraceFlags) -> SpanContext {
     SpanContext::new(TraceId::from(7), SpanId::from(9), flags, true, state)
 }
 
-fn start<'a>(parent: Parent<'a>) -> Start<'a, impl FnOnce() -> Vec<KeyValue> + use<'a>> {
-    let attributes = || vec![KeyValue::new("sku", 12)];
-    Start { kind: SpanKind::Server, name: "GET /".into(), parent, links: Vec::new(), attributes }
+fn start<'a>(parent: Parent<'a>) -> Start<'a, impl FnOnce(&mut Content) + use<'a>> {
+    let content = |content: &mut Content| content.attributes.push(KeyValue::new("sku", 12));
+    Start { kind: SpanKind::Server, name: "GET /".into(), parent, links: Vec::new(), content }
 }
 
 #[test]
@@ -186,9 +186,9 @@ fn a_parent_decides_however_it_is_named() {
 fn an_unsampled_root_makes_no_attributes() {
     let scene = scene(parent_based(Sampler::AlwaysOff), Limits::default());
     let begun = start(Parent::None);
-    let attributes = || -> Vec<KeyValue> { panic!("nobody asked for them") };
+    let content = |_: &mut Content| panic!("nobody asked for it");
     let Start { kind, name, parent, links, .. } = begun;
-    let span = scene.tracer.open(Start { kind, name, parent, links, attributes });
+    let span = scene.tracer.open(Start { kind, name, parent, links, content });
     assert!(span.span_context().is_valid() && !span.is_recording());
 }
 
@@ -218,16 +218,16 @@ impl ShouldSample for BySku {
 
 #[test]
 fn a_sampler_that_reads_attributes_sees_them() {
-    let ended = Arc::new(Ended::default());
+    let ended = Arc::new(Kept::default());
     let sampling =
         Sampling { sampler: Sampler::ParentBased(Box::new(BySku)), reads_attributes: true };
-    let provider = Provider::new(sampling, Limits::default(), Arc::<Ended>::clone(&ended));
+    let provider = Provider::new(sampling, Limits::default(), Arc::<Kept>::clone(&ended));
     let tracer = provider.tracer("test");
     drop(tracer.open(start(Parent::None)));
     assert_eq!(ended.only().attributes, [KeyValue::new("sku", 12)]);
 
     let Start { kind, name, parent, links, .. } = start(Parent::None);
-    let span = tracer.open(Start { kind, name, parent, links, attributes: Vec::new });
+    let span = tracer.open(Start { kind, name, parent, links, content: |_: &mut Content| () });
     assert!(span.is_recording() && !span.span_context().is_sampled());
     drop(span);
     assert_eq!(ended.0.lock().unwrap().len(), 0, "recorded for this process only");
@@ -258,8 +258,9 @@ fn a_tracing_span_carries_a_span_that_was_started_before() {
     let ids = span.span_context().clone();
 
     let carrier = tracing::info_span!(parent: None, "spanline.carrier");
-    let context = carry(&carrier, span).unwrap();
+    let (entered, context) = enter(carrier, span).unwrap();
     assert_eq!(context.span().span_context(), &ids);
+    let carrier = entered.exit();
     assert_eq!(carrier.context().span().span_context(), &ids);
     carrier.in_scope(|| {
         assert_eq!(Context::current().span().span_context(), &ids);
@@ -278,13 +279,13 @@ fn a_tracing_span_carries_a_span_that_was_started_before() {
 fn a_carrier_that_carries_nothing_gives_the_span_back() {
     let scene = all();
     let span = scene.tracer.start("work");
-    assert!(carry(&tracing::Span::none(), span).is_err());
+    assert!(enter(tracing::Span::none(), span).is_err());
 
     // A layer with another tracer starts a span of its own.
     let other = all();
     let layer = tracing_opentelemetry::layer().with_tracer(opentelemetry::global::tracer("none"));
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
     let carrier = tracing::info_span!("spanline.carrier");
-    let span = carry(&carrier, other.tracer.start("work")).unwrap_err();
+    let span = enter(carrier, other.tracer.start("work")).unwrap_err();
     assert!(span.is_recording());
 }

@@ -11,10 +11,11 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{
     IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision, SamplingResult,
-    ShouldSample as _, SpanData,
+    ShouldSample as _, SpanEvents,
 };
 
-use super::{CARRIER, Limits, Sink, Span, carrier};
+use super::recording::Recording;
+use super::{CARRIER, Content, Ended, Limits, Sink, Span, carrier};
 
 /// Who decides whether a span is recorded.
 #[derive(Clone, Debug)]
@@ -68,8 +69,9 @@ pub(crate) struct Start<'a, F> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) parent: Parent<'a>,
     pub(crate) links: Vec<Link>,
-    /// Called for a span that is recorded, or if the sampler wants to know; never otherwise.
-    pub(crate) attributes: F,
+    /// Says what the span says from its start. Called for a span that is recorded, or if the sampler wants to
+    /// know; never otherwise.
+    pub(crate) content: F,
 }
 
 // === impl Provider ===
@@ -119,11 +121,11 @@ impl opentelemetry::trace::Tracer for Tracer {
             name: builder.name,
             parent: Parent::Context(parent),
             links,
-            attributes: || attributes,
+            content: |content: &mut Content| content.attributes = attributes,
         };
         let mut span = self.begin(start, sample, start_time);
         if let Some(events) = builder.events {
-            span.record(|data, limits| data.events = limits.events(events));
+            span.record(|recording, limits| recording.events = limits.events(events));
         }
         span
     }
@@ -141,24 +143,29 @@ impl Tracer {
     }
 
     /// Starts a span whose attributes are made only if they are needed.
-    pub(crate) fn open<F: FnOnce() -> Vec<KeyValue>>(&self, start: Start<'_, F>) -> Span {
+    pub(crate) fn open<F: FnOnce(&mut Content)>(&self, start: Start<'_, F>) -> Span {
         if self.is_silent(start.parent) {
             return Span::none();
         }
-        let Start { kind, name, parent, links, attributes } = start;
+        let Start { kind, name, parent, links, content } = start;
         if self.inner.shared.sampling.reads_attributes {
-            let made = attributes();
-            let sample = self.sample(parent, &name, &kind, &made, &links);
-            let attributes = || made;
-            self.begin(Start { kind, name, parent, links, attributes }, sample, None)
+            let mut made = Content::default();
+            content(&mut made);
+            let sample = self.sample(parent, &name, &kind, &made.to_attributes(), &links);
+            let content = |content: &mut Content| *content = made;
+            self.begin(Start { kind, name, parent, links, content }, sample, None)
         } else {
             let sample = self.sample(parent, &name, &kind, &[], &links);
-            self.begin(Start { kind, name, parent, links, attributes }, sample, None)
+            self.begin(Start { kind, name, parent, links, content }, sample, None)
         }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.inner.shared.limits
+    }
+
+    pub(super) fn scope(&self) -> &InstrumentationScope {
+        &self.inner.scope
     }
 
     pub(super) fn sink(&self) -> &dyn Sink {
@@ -210,7 +217,7 @@ impl Tracer {
         Sample { trace_id, result }
     }
 
-    fn begin<F: FnOnce() -> Vec<KeyValue>>(
+    fn begin<F: FnOnce(&mut Content)>(
         &self,
         start: Start<'_, F>,
         sample: Sample,
@@ -234,27 +241,28 @@ impl Tracer {
         if decision == SamplingDecision::Drop {
             return Span::unrecorded(span_context);
         }
-        let mut attributes = (start.attributes)();
-        attributes.extend(further);
-        let max_attributes = limits.counts.max_attributes_per_span;
-        let dropped_attributes_count = limits.bound(&mut attributes, max_attributes);
         let start_time = start_time.unwrap_or_else(now);
-        let data = SpanData {
-            span_context,
+        let recording = Recording {
+            tracer: self.clone(),
             parent_span_id,
             parent_span_is_remote,
-            span_kind: start.kind,
+            kind: start.kind,
             name: start.name,
             start_time,
             end_time: start_time,
-            attributes,
-            dropped_attributes_count,
-            events: opentelemetry_sdk::trace::SpanEvents::default(),
+            content: Content::default(),
+            dropped_attributes: 0,
+            events: SpanEvents::default(),
             links: limits.links(start.links),
             status: Status::Unset,
-            instrumentation_scope: self.inner.scope.clone(),
         };
-        Span::recorded(data, self.clone())
+        let mut ended = Ended { context: span_context.clone(), recording };
+        let recording = &mut ended.recording;
+        (start.content)(&mut recording.content);
+        recording.content.attributes.extend(further);
+        recording.dropped_attributes =
+            limits.bound(&mut recording.content.attributes, limits.counts.max_attributes_per_span);
+        Span { context: span_context, recording: Some(ended) }
     }
 }
 

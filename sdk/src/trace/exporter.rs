@@ -19,6 +19,7 @@ use prost::Message as _;
 use super::queue::{Batch, Debt, Outcome, SpanQueue};
 use crate::config::ExportConfig;
 use crate::otlp::{Answer, Sender};
+use crate::span::Ended;
 use complaints::{Cause, Complaints};
 
 mod complaints;
@@ -99,7 +100,8 @@ impl Exporter {
     }
 
     fn encode(&self, batch: Batch) -> Bytes {
-        let resource_spans = group_spans_by_resource_and_scope(batch.spans, &self.resource);
+        let spans = batch.spans.into_iter().map(Ended::into_data).collect();
+        let resource_spans = group_spans_by_resource_and_scope(spans, &self.resource);
         ExportTraceServiceRequest { resource_spans }.encode_to_vec().into()
     }
 

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use opentelemetry_sdk::trace::SpanData;
-
 use super::queue::SpanQueue;
-use crate::span::Sink;
+use crate::span::{Ended, Sink};
 
 /// Hands ended spans to the queue.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ impl Processor {
 }
 
 impl Sink for Processor {
-    fn take(&self, span: SpanData) {
+    fn take(&self, span: Ended) {
         self.queue.push(span, self.batch_spans);
     }
 }
@@ -31,5 +29,5 @@ impl Sink for Processor {
 pub(super) struct Nobody;
 
 impl Sink for Nobody {
-    fn take(&self, _: SpanData) {}
+    fn take(&self, _: Ended) {}
 }

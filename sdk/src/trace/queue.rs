@@ -7,11 +7,10 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::Notify;
 
 use super::ledger::SpanLedger;
-use super::size::bytes_of;
+use crate::span::Ended;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(crate) struct SpanQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<SpanData>,
+    waiting: VecDeque<Ended>,
     waiting_bytes: usize,
     /// Held by a batch on its way: it still is memory.
     sending_spans: usize,
@@ -46,7 +45,7 @@ struct State {
 /// Spans taken from the queue, in the order in which they ended.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) spans: Vec<SpanData>,
+    pub(super) spans: Vec<Ended>,
     bytes: usize,
 }
 
@@ -82,8 +81,8 @@ impl SpanQueue {
     }
 
     /// Takes a span that ended, or counts it as dropped. Never waits for the exporter.
-    pub(super) fn push(&self, span: SpanData, batch_spans: usize) {
-        let bytes = bytes_of(&span);
+    pub(super) fn push(&self, span: Ended, batch_spans: usize) {
+        let bytes = span.bytes();
         let mut state = self.lock();
         state.ledger.ended += 1;
         if state.closed.is_some() {
@@ -193,7 +192,7 @@ impl SpanQueue {
 
     /// Everything that waits, and as good as delivered.
     #[cfg(feature = "testing")]
-    pub(super) fn take_all(&self) -> Vec<SpanData> {
+    pub(super) fn take_all(&self) -> Vec<Ended> {
         let batch = self.lock().take(usize::MAX);
         self.settle(batch.debt(), Outcome::Delivered { rejected: 0 });
         batch.spans
@@ -257,7 +256,7 @@ impl State {
     fn take(&mut self, max_spans: usize) -> Batch {
         let count = self.waiting.len().min(max_spans);
         let spans: Vec<_> = self.waiting.drain(..count).collect();
-        let bytes = spans.iter().map(bytes_of).sum();
+        let bytes = spans.iter().map(Ended::bytes).sum();
         self.waiting_bytes -= bytes;
         self.sending_spans += count;
         self.sending_bytes += bytes;

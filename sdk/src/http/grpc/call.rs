@@ -5,6 +5,7 @@ use tonic::Code;
 
 use super::status;
 use crate::http::exchange::{Error, Exchange};
+use crate::http::start::Started;
 
 /// Which end of the call this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,14 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(exchange: Exchange, side: Side) -> Self {
-        Self { exchange, side, is_open: true }
+    /// Does the first piece of the work in a span that has started.
+    pub(super) fn begin<T>(
+        started: Started,
+        side: Side,
+        work: impl FnOnce(&Exchange) -> T,
+    ) -> (Self, T) {
+        let (exchange, result) = started.run(work);
+        (Self { exchange, side, is_open: true }, result)
     }
 
     /// For a call that has no span.

@@ -21,7 +21,7 @@ use crate::http::client::inject;
 use crate::http::exchange::Begin;
 use crate::http::semconv;
 use crate::http::start::{self, Place};
-use crate::span;
+use crate::span::{self, Content};
 
 /// Gives each call that is made one CLIENT span, and the server word of it.
 ///
@@ -101,10 +101,11 @@ where
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
         let current = span::current();
         let method = Method::of(request.uri().path());
-        let attributes = || {
+        let content = |content: &mut Content| {
+            let attributes = &mut content.attributes;
             // The status comes later, as two attributes, and perhaps the reason of a failure.
-            let mut attributes = Vec::with_capacity(Method::ATTRIBUTES + 2 + 3);
-            method.describe(&mut attributes);
+            attributes.reserve_exact(Method::ATTRIBUTES + 2 + 3);
+            method.describe(attributes);
             if let Some(server) = &self.server {
                 let address = Arc::clone(&server.address);
                 attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, address));
@@ -112,14 +113,14 @@ where
                     attributes.push(KeyValue::new(semconv::SERVER_PORT, i64::from(port)));
                 }
             }
-            attributes
         };
         let name = method.name().to_owned().into();
-        let begin = Begin { kind: SpanKind::Client, name, attributes };
-        let exchange = start::client(current.as_deref(), self.place, begin);
-        inject(current.as_ref(), &exchange, request.headers_mut());
-        let mut call = Call::new(exchange, Side::Client);
-        let inner = call.run(|| self.inner.call(request));
+        let begin = Begin { kind: SpanKind::Client, name, content };
+        let started = start::client(current.as_deref(), self.place, begin);
+        let (call, inner) = Call::begin(started, Side::Client, |exchange| {
+            inject(current.as_ref(), exchange, request.headers_mut());
+            self.inner.call(request)
+        });
         ClientFuture { inner, call: Some(call) }
     }
 }

@@ -19,9 +19,10 @@ use super::method::Method;
 use super::status;
 use crate::http::caller::{Caller, Callers};
 use crate::http::exchange::Begin;
+use crate::http::headers::Headers;
 use crate::http::semconv;
-use crate::http::start::{self, Place};
-use crate::span;
+use crate::http::start::{self, Place, Started};
+use crate::span::{self, Content};
 
 /// Gives each call one SERVER span, which the method runs in.
 ///
@@ -103,38 +104,39 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
-        let mut call = self.settings.start(&request);
-        let inner = call.run(|| self.inner.call(request));
+        let started = self.settings.start(&request);
+        let (call, inner) = Call::begin(started, Side::Server, |_| self.inner.call(request));
         ServerFuture { inner, call: Some(call) }
     }
 }
 
 impl Settings {
-    fn start<B>(&self, request: &Request<B>) -> Call {
+    fn start<B>(&self, request: &Request<B>) -> Started {
         let method = Method::of(request.uri().path());
         if self.excluded.iter().any(|excluded| excluded == method.name()) {
-            return Call::untraced();
+            return Started::nothing();
         }
         let current = span::current();
         let propagation =
             current.as_ref().map(|current| current.http.propagation).unwrap_or_default();
-        let attributes = || {
+        let content = |content: &mut Content| {
+            let attributes = &mut content.attributes;
             // The status comes later, as two attributes, and perhaps the reason of a failure.
-            let mut attributes = Vec::with_capacity(Method::ATTRIBUTES + 2 + 3);
-            method.describe(&mut attributes);
+            attributes.reserve_exact(Method::ATTRIBUTES + 2 + 3);
+            method.describe(attributes);
             if let Some(authority) = request.uri().authority() {
                 let host = semconv::bounded(semconv::unbracketed(authority.host()));
-                attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, host));
+                attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, host.to_owned()));
                 if let Some(port) = authority.port_u16() {
                     attributes.push(KeyValue::new(semconv::SERVER_PORT, i64::from(port)));
                 }
             }
-            attributes
         };
         let name = method.name().to_owned().into();
-        let begin = Begin { kind: SpanKind::Server, name, attributes };
-        let caller = Caller::of(request.headers(), self.callers, propagation);
-        Call::new(start::server(current.as_deref(), self.place, caller, begin), Side::Server)
+        let begin = Begin { kind: SpanKind::Server, name, content };
+        let headers = request.headers();
+        let caller = Caller::of(&Headers::of(headers), headers, self.callers, propagation);
+        start::server(current.as_deref(), self.place, caller, begin)
     }
 }
 

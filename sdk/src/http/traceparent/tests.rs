@@ -11,6 +11,10 @@ fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
         .collect()
 }
 
+fn extract(headers: &HeaderMap) -> Option<SpanContext> {
+    super::extract(&Headers::of(headers), headers)
+}
+
 fn parent(value: &[u8]) -> Option<SpanContext> {
     extract(&headers(&[("traceparent", value)]))
 }

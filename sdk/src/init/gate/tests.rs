@@ -14,7 +14,7 @@ use super::super::subscriber;
 use crate::config::{Config, Overrides};
 use crate::context;
 use crate::log::{self, Lines, LogOutput, LogSettings};
-use crate::span::{Limits, Provider, Sampling, Sink};
+use crate::span::{self, Limits, Provider, Sampling, Sink};
 use crate::vars::Reader;
 
 /// Keeps what ends.
@@ -22,8 +22,8 @@ use crate::vars::Reader;
 struct Ended(Arc<Mutex<Vec<SpanData>>>);
 
 impl Sink for Ended {
-    fn take(&self, span: SpanData) {
-        self.0.lock().unwrap().push(span);
+    fn take(&self, span: span::Ended) {
+        self.0.lock().unwrap().push(span.into_data());
     }
 }
 

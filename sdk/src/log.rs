@@ -10,11 +10,13 @@ mod fields;
 mod format;
 mod layer;
 mod ledger;
+mod out;
 mod output;
 mod panic;
 mod render;
 mod ring;
 mod settings;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -34,6 +36,7 @@ use render::{Origin, Renderer};
 #[cfg(feature = "testing")]
 use ring::Next;
 use ring::{Priority, Ring};
+use sink::Sink;
 
 pub(crate) use layer::LineLayer;
 pub use ledger::{LineDrops, LineLedger};
@@ -50,15 +53,18 @@ pub use settings::{LogFormat, LogOutput, ParseLogFormatError};
 ///
 /// The output cannot be opened, or the system has no thread for us.
 pub(crate) fn start(settings: LogSettings) -> io::Result<(LineLayer, Lines)> {
-    let output = output::open(&settings)?;
-    start_with_output(&settings, output)
+    match output::open(&settings)? {
+        Some(output) => start_with_output(&settings, output),
+        None => Ok(started(Arc::new(Renderer::new(&settings)), Sink::discard())),
+    }
 }
 
 /// For want of a thread: every line is counted as dropped.
 pub(crate) fn without_writer(settings: &LogSettings) -> (LineLayer, Lines) {
-    let lines = lines(settings);
-    lines.shared.ring.writer_is_gone();
-    (LineLayer::new(lines.clone()), lines)
+    let renderer = Arc::new(Renderer::new(settings));
+    let ring = ring(settings, &renderer);
+    ring.writer_is_gone();
+    started(renderer, Sink::Ring(ring))
 }
 
 /// Without a writer: lines wait until they are [taken](Lines::take).
@@ -66,30 +72,33 @@ pub(crate) fn without_writer(settings: &LogSettings) -> (LineLayer, Lines) {
 pub(crate) fn kept(settings: LogSettings) -> (LineLayer, Lines) {
     /// More than a test prints.
     const KEPT_BYTES: usize = 256 * 1024 * 1024;
-    let lines = lines(&LogSettings { queue_bytes: KEPT_BYTES, ..settings });
-    (LineLayer::new(lines.clone()), lines)
+    let settings = LogSettings { queue_bytes: KEPT_BYTES, ..settings };
+    let renderer = Arc::new(Renderer::new(&settings));
+    let ring = ring(&settings, &renderer);
+    started(renderer, Sink::Ring(ring))
 }
 
 fn start_with_output(
     settings: &LogSettings,
     output: Box<dyn Output>,
 ) -> io::Result<(LineLayer, Lines)> {
-    let lines = lines(settings);
-    let notices = Arc::clone(&lines.shared.renderer);
+    let renderer = Arc::new(Renderer::new(settings));
+    let ring = ring(settings, &renderer);
+    let notices = Arc::clone(&renderer);
     let notice_line = Box::new(move |drops| notice_line(&notices, drops));
     // The thread is not joined: it may be stuck in a write for as long as the process lives.
-    drop(writer::spawn(Arc::clone(&lines.shared.ring), output, notice_line)?);
-    Ok((LineLayer::new(lines.clone()), lines))
+    drop(writer::spawn(Arc::clone(&ring), output, notice_line)?);
+    Ok(started(renderer, Sink::Ring(ring)))
 }
 
-fn lines(settings: &LogSettings) -> Lines {
-    let renderer = Arc::new(Renderer::new(settings));
-    let ring = Arc::new(Ring::new(
-        settings.queue_bytes,
-        settings.reserved_bytes,
-        renderer.max_bytes_with_newline(),
-    ));
-    Lines { shared: Arc::new(Shared { renderer, ring, panics: AtomicU64::new(0) }) }
+fn ring(settings: &LogSettings, renderer: &Renderer) -> Arc<Ring> {
+    let max_line_bytes = renderer.max_bytes_with_newline();
+    Arc::new(Ring::new(settings.queue_bytes, settings.reserved_bytes, max_line_bytes))
+}
+
+fn started(renderer: Arc<Renderer>, sink: Sink) -> (LineLayer, Lines) {
+    let lines = Lines { shared: Arc::new(Shared { renderer, sink, panics: AtomicU64::new(0) }) };
+    (LineLayer::new(lines.clone()), lines)
 }
 
 /// The queue of lines and its writer.
@@ -100,26 +109,26 @@ pub(crate) struct Lines {
 
 struct Shared {
     renderer: Arc<Renderer>,
-    ring: Arc<Ring>,
+    sink: Sink,
     panics: AtomicU64,
 }
 
 impl Lines {
     /// Waits until every line emitted so far is written or dropped; `false` if the deadline passed.
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
-        self.shared.ring.flush(deadline)
+        self.shared.sink.flush(deadline)
     }
 
     /// Ends the writer once it has written what waits; lines that come later are counted as dropped.
     /// If the deadline passes first the answer is `false`, and what still waits is dropped: a writer
     /// that is stuck in the system is left behind. May be called again.
     pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
-        self.shared.ring.close(deadline)
+        self.shared.sink.close(deadline)
     }
 
     /// The account of all lines. The writer's own line about drops is not in it.
     pub(crate) fn ledger(&self) -> LineLedger {
-        self.shared.ring.ledger()
+        self.shared.sink.ledger()
     }
 
     /// How many panics were seen.
@@ -130,8 +139,8 @@ impl Lines {
     /// Every line that waits, where there is no writer to take them.
     #[cfg(feature = "testing")]
     pub(crate) fn take(&self) -> Vec<u8> {
-        let ring = &self.shared.ring;
         let mut taken = Vec::new();
+        let Sink::Ring(ring) = &self.shared.sink else { return taken };
         while let Next::Lines(chunk) = ring.take(Some(Instant::now())) {
             taken.extend_from_slice(&chunk.bytes);
             let lines = chunk.lines;
@@ -150,10 +159,10 @@ impl Lines {
         priority: Priority,
         fill: impl FnOnce(&mut Fields) -> Origin<'a>,
     ) {
-        let ring = &self.shared.ring;
-        let take = |line: &str| ring.push(line, priority);
+        let sink = &self.shared.sink;
+        let take = |line: &[u8]| sink.push(line, priority);
         if !self.shared.renderer.line(is_from_log_crate, fill, take) {
-            ring.count_recursion();
+            sink.count_recursion();
         }
     }
 }
@@ -165,8 +174,8 @@ impl fmt::Debug for Lines {
 }
 
 /// The line about lines that nobody saw.
-fn notice_line(renderer: &Renderer, drops: LineDrops) -> String {
-    let mut notice = String::new();
+fn notice_line(renderer: &Renderer, drops: LineDrops) -> Vec<u8> {
+    let mut notice = Vec::new();
     let fill = |fields: &mut Fields| {
         let lost = drops.total();
         let lines = if lost == 1 { "line" } else { "lines" };
@@ -179,6 +188,6 @@ fn notice_line(renderer: &Renderer, drops: LineDrops) -> String {
         }
         Origin { level: Level::WARN, target: "spanline", file: None, line: None, ids: None }
     };
-    renderer.line(false, fill, |line| notice.push_str(line));
+    renderer.line(false, fill, |line| notice.extend_from_slice(line));
     notice
 }

@@ -1,44 +1,50 @@
 //! Decimal numbers without the machinery of `fmt`, which costs more than the rest of a field.
 
+use super::out::Out;
+
+/// `00` to `99`.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
 /// Appends a number.
-pub(crate) fn push_u64(out: &mut String, number: u64) {
+pub(crate) fn push_u64(out: &mut Out, number: u64) {
     let mut digits = [b'0'; 20];
     let mut first = digits.len();
     let mut rest = number;
-    loop {
-        first -= 1;
-        // A remainder of 10 fits.
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+    while rest >= 100 {
+        first -= 2;
+        digits[first..first + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+        rest /= 100;
     }
-    push_ascii(out, &digits[first..]);
+    // Two digits are left, or one.
+    let [tens, ones] = PAIRS[rest as usize];
+    first -= 1;
+    digits[first] = ones;
+    if tens != b'0' {
+        first -= 1;
+        digits[first] = tens;
+    }
+    out.push_ascii_slice(&digits[first..]);
 }
 
 /// Appends a number with its sign, if that is a minus.
-pub(crate) fn push_i64(out: &mut String, number: i64) {
+pub(crate) fn push_i64(out: &mut Out, number: i64) {
     if number < 0 {
-        out.push('-');
+        out.push_ascii(b"-");
     }
     push_u64(out, number.unsigned_abs());
 }
 
-/// The last `PLACES` digits of a number, zeros in front.
-pub(crate) fn padded<const PLACES: usize>(number: u32) -> [u8; PLACES] {
-    let mut digits = [b'0'; PLACES];
-    let mut rest = number;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    digits
-}
-
-/// Appends bytes that are known to be ASCII.
-pub(crate) fn push_ascii(out: &mut String, ascii: &[u8]) {
-    out.push_str(std::str::from_utf8(ascii).unwrap_or_default());
+/// A number below 100 with two digits, a zero in front if need be.
+pub(crate) fn two(number: u32) -> [u8; 2] {
+    PAIRS[(number % 100) as usize]
 }
 
 #[cfg(test)]
@@ -47,19 +53,18 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_the_standard_library_does() {
-        for number in [0, 1, 9, 10, 4_294_967_296, i64::MAX, -1, -10, i64::MIN] {
-            let mut out = String::new();
+        for number in [0, 1, 9, 10, 11, 99, 100, 101, 4_294_967_296, i64::MAX, -1, -10, i64::MIN] {
+            let mut out = Out::default();
             push_i64(&mut out, number);
-            assert_eq!(out, number.to_string());
+            assert_eq!(out.as_str(), number.to_string());
         }
-        let mut out = String::new();
+        let mut out = Out::default();
         push_u64(&mut out, u64::MAX);
-        assert_eq!(out, u64::MAX.to_string());
+        assert_eq!(out.as_str(), u64::MAX.to_string());
     }
 
     #[test]
-    fn padding_fills_with_zeros() {
-        assert_eq!(&padded::<6>(1_234), b"001234");
-        assert_eq!(&padded::<3>(0), b"000");
+    fn two_digits_are_always_two() {
+        assert_eq!([two(0), two(7), two(42), two(99)], [*b"00", *b"07", *b"42", *b"99"]);
     }
 }

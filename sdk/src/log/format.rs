@@ -14,6 +14,7 @@ use tracing::Level;
 use super::digits;
 use super::escape::{self, Guard};
 use super::fields::{Fields, Text, Value};
+use super::out::Out;
 use super::settings::LogFormat;
 use super::time::WrittenTime;
 use crate::context::SpanIds;
@@ -25,7 +26,7 @@ use crate::context::SpanIds;
 pub(crate) trait Format: Send + Sync {
     /// Appends the line, without a newline. Ids come before anything that data can reach; all data
     /// goes through [`escape`].
-    fn write(&self, event: &LineEvent<'_>, out: &mut String);
+    fn write(&self, event: &LineEvent<'_>, out: &mut Out);
 
     /// Whether times are local; all others are UTC.
     fn wants_local_time(&self) -> bool {
@@ -44,13 +45,23 @@ pub(crate) struct LineEvent<'a> {
     pub(crate) time: WrittenTime<'a>,
     pub(crate) level: Level,
     pub(crate) target: Text<'a>,
-    /// The source file's name, without its folders.
-    pub(crate) file: Option<Text<'a>>,
+    /// The source file.
+    pub(crate) path: Option<&'a str>,
+    /// So much of its name is printed.
+    pub(crate) max_file_bytes: usize,
     pub(crate) line: Option<u32>,
     pub(crate) ids: Option<SpanIds>,
     pub(crate) service_name: &'a str,
     pub(crate) since_last_line: Duration,
     pub(crate) fields: &'a Fields,
+}
+
+impl<'a> LineEvent<'a> {
+    /// The source file's name, without its folders.
+    fn file(&self) -> Option<Text<'a>> {
+        let name = |path: &'a str| path.rsplit(['/', '\\']).next().unwrap_or(path);
+        self.path.map(|path| Text::whole(name(path)).cut_to(self.max_file_bytes))
+    }
 }
 
 /// The format that goes by a name.
@@ -65,11 +76,11 @@ pub(crate) fn by_name(name: LogFormat) -> Box<dyn Format> {
 }
 
 /// `trace_id=T span_id=S`
-fn push_ids(out: &mut String, ids: SpanIds) {
-    out.push_str("trace_id=");
-    digits::push_ascii(out, &ids.trace_hex());
-    out.push_str(" span_id=");
-    digits::push_ascii(out, &ids.span_hex());
+fn push_ids(out: &mut Out, ids: SpanIds) {
+    let mut text = *b"trace_id=00000000000000000000000000000000 span_id=0000000000000000";
+    text[9..41].copy_from_slice(&ids.trace_hex());
+    text[50..].copy_from_slice(&ids.span_hex());
+    out.push_ascii(&text);
 }
 
 /// What a user's field is prefixed with when its name is one of the format's own keys.
@@ -77,11 +88,11 @@ fn prefix(name: &str, own_keys: &[&str]) -> &'static str {
     if own_keys.contains(&name) { "field_" } else { "" }
 }
 
-/// ` key=value` for each field; the first space only if something is already there.
-fn push_pairs(out: &mut String, fields: &Fields, own_keys: &[&str], guard: Guard) {
+/// ` key=value` for each field, without the first space where there is one already.
+fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guard: Guard) {
     for (name, value) in fields.iter() {
-        if !out.ends_with(' ') {
-            out.push(' ');
+        if out.as_bytes().last() != Some(&b' ') {
+            out.push_ascii(b" ");
         }
         escape::push_key(out, prefix(name, own_keys), name, guard);
         match value {
@@ -92,19 +103,19 @@ fn push_pairs(out: &mut String, fields: &Fields, own_keys: &[&str], guard: Guard
 }
 
 /// `,"key":value` for each field.
-fn push_members(out: &mut String, fields: &Fields, own_keys: &[&str]) {
+fn push_members(out: &mut Out, fields: &Fields, own_keys: &[&str]) {
     for (name, value) in fields.iter() {
-        out.push_str(",\"");
+        out.push_ascii(b",\"");
         out.push_str(prefix(name, own_keys));
         escape::push_json_part(out, name);
-        out.push_str("\":");
+        out.push_ascii(b"\":");
         match value {
             Value::Text(text) => escape::push_json(out, text),
             // JSON has no number for these.
             Value::F64(number) if !number.is_finite() => {
-                out.push('"');
+                out.push_ascii(b"\"");
                 push_plain(out, value);
-                out.push('"');
+                out.push_ascii(b"\"");
             }
             other => push_plain(out, other),
         }
@@ -112,15 +123,15 @@ fn push_members(out: &mut String, fields: &Fields, own_keys: &[&str]) {
 }
 
 /// `"key":"text"`, where the key is ours.
-fn push_member(out: &mut String, key: &str, text: Text<'_>) {
-    out.push('"');
+fn push_member(out: &mut Out, key: &str, text: Text<'_>) {
+    out.push_ascii(b"\"");
     out.push_str(key);
-    out.push_str("\":");
+    out.push_ascii(b"\":");
     escape::push_json(out, text);
 }
 
 /// A value that has nothing to escape.
-fn push_plain(out: &mut String, value: Value<'_>) {
+fn push_plain(out: &mut Out, value: Value<'_>) {
     match value {
         Value::U64(number) => digits::push_u64(out, number),
         Value::I64(number) => digits::push_i64(out, number),

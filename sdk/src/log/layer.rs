@@ -67,8 +67,10 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, spans: Context<'_, S>) {
-        // An event of the `log` crate carries its real metadata in its fields.
-        let normalized = event.normalized_metadata();
+        // An event of the `log` crate carries its real metadata in its fields. To look at the target first
+        // is cheaper than to ask of every event.
+        let may_be_from_log_crate = event.metadata().target() == "log";
+        let normalized = may_be_from_log_crate.then(|| event.normalized_metadata()).flatten();
         let is_from_log_crate = normalized.is_some();
         let metadata: &Metadata<'_> = normalized.as_ref().unwrap_or_else(|| event.metadata());
         let origin = Origin {

@@ -25,21 +25,22 @@ pub(crate) trait Output: Send {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
-/// Opens an output.
+/// Opens an output; there is none to open where lines are discarded.
 ///
 /// # Errors
 ///
 /// The stream is closed, or the file cannot be opened for appending.
-pub(crate) fn open(settings: &LogSettings) -> io::Result<Box<dyn Output>> {
+pub(crate) fn open(settings: &LogSettings) -> io::Result<Option<Box<dyn Output>>> {
     // Our own descriptor: the standard library's handle has a lock that a blocked `println!` holds,
     // and a program may close or redirect the original.
-    Ok(match &settings.output {
+    Ok(Some(match &settings.output {
         LogOutput::Stdout => Box::new(Stream(own(rustix::stdio::stdout())?)),
         LogOutput::Stderr => Box::new(Stream(own(rustix::stdio::stderr())?)),
         LogOutput::File(path) => {
             Box::new(RotatedFile::open(path.clone(), settings.file_bytes, settings.files_kept)?)
         }
-    })
+        LogOutput::Discard => return Ok(None),
+    }))
 }
 
 fn own(stream: impl AsFd) -> io::Result<OwnedFd> {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use tracing::Level;
 
 use super::fields::{Fields, Place, Text};
 use super::format::{self, Format, LineEvent};
+use super::out::Out;
 use super::settings::LogSettings;
-use super::time::{Instant, SecondCache};
+use super::time::{Instant, SecondCache, Zone};
 use crate::context::SpanIds;
 
 /// No cap below this: what is never left out must have room, even if every byte of it is escaped.
@@ -43,7 +43,7 @@ pub(crate) struct Origin<'a> {
 /// Turns events into lines.
 pub(crate) struct Renderer {
     format: Box<dyn Format>,
-    zone: TimeZone,
+    zone: Zone,
     service_name: Arc<str>,
     /// Without the newline.
     max_line_bytes: usize,
@@ -56,8 +56,11 @@ impl Renderer {
     pub(crate) fn new(settings: &LogSettings) -> Self {
         static NEXT_CACHE_KEY: AtomicU64 = AtomicU64::new(1);
         let format = format::by_name(settings.format);
-        let zone =
-            if format.wants_local_time() { settings.time_zone.clone() } else { TimeZone::UTC };
+        let zone = if format.wants_local_time() {
+            Zone::local(settings.time_zone.clone())
+        } else {
+            Zone::utc()
+        };
         let service_name = Text::whole(&settings.service_name).cut_to(MAX_SERVICE_NAME_BYTES);
         Self {
             format,
@@ -80,7 +83,7 @@ impl Renderer {
         &self,
         is_from_log_crate: bool,
         fill: impl FnOnce(&mut Fields) -> Origin<'a>,
-        take: impl FnOnce(&str),
+        take: impl FnOnce(&[u8]),
     ) -> bool {
         let now = Instant::now();
         let Some(_nested) = Nested::enter() else { return false };
@@ -89,7 +92,7 @@ impl Renderer {
         fields.reset(self.max_line_bytes, is_from_log_crate);
         let origin = fill(fields);
         self.write(now, &origin, fields, second, line);
-        take(line);
+        take(line.as_bytes());
         parts.give_back();
         true
     }
@@ -100,14 +103,13 @@ impl Renderer {
         origin: &Origin<'_>,
         fields: &mut Fields,
         second: &mut SecondCache,
-        line: &mut String,
+        line: &mut Out,
     ) {
-        let file = origin.file.map(|path| path.rsplit(['/', '\\']).next().unwrap_or(path));
         let mut draft = Draft {
             renderer: self,
             origin,
             target: Text::whole(origin.target),
-            file: file.map(Text::whole),
+            max_file_bytes: usize::MAX,
             time: second.write_out(now, self.cache_key, &self.zone),
             since_last_line: self.since_last_line(now),
             fields,
@@ -116,7 +118,7 @@ impl Renderer {
         if draft.write() > self.max_line_bytes {
             draft.cut();
         }
-        line.push('\n');
+        line.push_ascii(b"\n");
     }
 
     fn since_last_line(&self, now: Instant) -> Duration {
@@ -136,22 +138,23 @@ struct Draft<'a> {
     renderer: &'a Renderer,
     origin: &'a Origin<'a>,
     target: Text<'a>,
-    file: Option<Text<'a>>,
+    max_file_bytes: usize,
     time: super::time::WrittenTime<'a>,
     since_last_line: Duration,
     fields: &'a mut Fields,
-    line: &'a mut String,
+    line: &'a mut Out,
 }
 
 impl Draft<'_> {
     /// Writes the line anew; tells its length.
     fn write(&mut self) -> usize {
-        self.line.clear();
+        self.line.clear(KEPT_LINE_BYTES);
         let event = LineEvent {
             time: self.time,
             level: self.origin.level,
             target: self.target,
-            file: self.file,
+            path: self.origin.file,
+            max_file_bytes: self.max_file_bytes,
             line: self.origin.line,
             ids: self.origin.ids,
             service_name: &self.renderer.service_name,
@@ -182,7 +185,7 @@ impl Draft<'_> {
             }
         }
         self.target = self.target.cut_to(FALLBACK_TARGET_BYTES);
-        self.file = self.file.map(|file| file.cut_to(FALLBACK_TARGET_BYTES));
+        self.max_file_bytes = FALLBACK_TARGET_BYTES;
         while self.write() > max && self.fields.pop() {}
     }
 
@@ -218,7 +221,7 @@ impl Draft<'_> {
 /// inside another finds nothing, and works with memory of its own.
 struct Parts {
     fields: Fields,
-    line: String,
+    line: Out,
     second: SecondCache,
 }
 
@@ -235,14 +238,13 @@ impl Parts {
         spare.unwrap_or_else(|| {
             Box::new(Self {
                 fields: Fields::new(),
-                line: String::new(),
+                line: Out::default(),
                 second: SecondCache::new(),
             })
         })
     }
 
-    fn give_back(mut self: Box<Self>) {
-        self.line.shrink_to(KEPT_LINE_BYTES);
+    fn give_back(self: Box<Self>) {
         let _ = SPARE_PARTS.try_with(|spare| spare.set(Some(self)));
     }
 }

@@ -102,7 +102,7 @@ impl Ring {
     }
 
     /// Takes a line, or counts it as dropped. Never waits for the output.
-    pub(crate) fn push(&self, line: &str, priority: Priority) {
+    pub(crate) fn push(&self, line: &[u8], priority: Priority) {
         let mut state = self.lock();
         state.ledger.emitted += 1;
         if state.is_closed {
@@ -266,7 +266,7 @@ impl Ring {
 }
 
 impl State {
-    fn append(&mut self, line: &str, chunk_bytes: usize) {
+    fn append(&mut self, line: &[u8], chunk_bytes: usize) {
         if self.filling.bytes.len() + line.len() > chunk_bytes && self.filling.lines > 0 {
             let full = std::mem::take(&mut self.filling);
             self.full.push_back(full);
@@ -275,7 +275,7 @@ impl State {
             self.filling.bytes =
                 self.spare.pop().unwrap_or_else(|| Vec::with_capacity(chunk_bytes));
         }
-        self.filling.bytes.extend_from_slice(line.as_bytes());
+        self.filling.bytes.extend_from_slice(line);
         self.filling.lines += 1;
         self.waiting_bytes += line.len();
         self.accepted += 1;

@@ -103,6 +103,10 @@ pub enum LogOutput {
     /// ([`Builder::log_file_bytes`](crate::Builder::log_file_bytes),
     /// [`Builder::log_files_kept`](crate::Builder::log_files_kept)). What is no regular file is never renamed.
     File(PathBuf),
+    /// Nowhere: lines are made, counted as written, and thrown away. For benchmarks, and for tests that
+    /// only want the [ledger](crate::Telemetry::ledger). No thread is started, and threads that log share no
+    /// lock. No variable says this; a builder's call does.
+    Discard,
 }
 
 impl fmt::Display for LogOutput {
@@ -111,6 +115,7 @@ impl fmt::Display for LogOutput {
             Self::Stdout => f.write_str("stdout"),
             Self::Stderr => f.write_str("stderr"),
             Self::File(path) => path.display().fmt(f),
+            Self::Discard => f.write_str("nowhere"),
         }
     }
 }

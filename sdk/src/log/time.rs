@@ -5,10 +5,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::digits;
+use super::digits::two;
+use super::out::Out;
 
 /// `2026-11-23T17:28:00`.
 const SECONDS_TEXT: usize = 19;
+
+/// `+01:00`.
+const OFFSET_TEXT: usize = 6;
+
+/// A zone, and how times in it end.
+#[derive(Clone, Debug)]
+pub(crate) struct Zone {
+    zone: TimeZone,
+    ends_in_z: bool,
+}
+
+impl Zone {
+    pub(crate) fn utc() -> Self {
+        Self { zone: TimeZone::UTC, ends_in_z: true }
+    }
+
+    pub(crate) fn local(zone: TimeZone) -> Self {
+        Self { zone, ends_in_z: false }
+    }
+}
 
 /// An instant of the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +70,13 @@ pub(crate) struct SecondCache {
     owner: u64,
     unix_seconds: i64,
     text: [u8; SECONDS_TEXT],
+    /// `None` is `Z`.
+    offset: Option<[u8; OFFSET_TEXT]>,
 }
 
 impl SecondCache {
     pub(crate) const fn new() -> Self {
-        Self { owner: 0, unix_seconds: 0, text: [b'0'; SECONDS_TEXT] }
+        Self { owner: 0, unix_seconds: 0, text: [b'0'; SECONDS_TEXT], offset: None }
     }
 
     /// The instant as text, in a zone that always goes with the same `owner`.
@@ -61,67 +84,96 @@ impl SecondCache {
         &mut self,
         instant: Instant,
         owner: u64,
-        zone: &TimeZone,
+        zone: &Zone,
     ) -> WrittenTime<'_> {
         if self.unix_seconds != instant.unix_seconds || self.owner != owner {
             self.unix_seconds = instant.unix_seconds;
             self.owner = owner;
-            self.text = seconds_text(instant.unix_seconds, zone);
+            (self.text, self.offset) = seconds_text(instant.unix_seconds, zone);
         }
-        WrittenTime { seconds: &self.text, nanoseconds: instant.nanoseconds }
+        WrittenTime { seconds: &self.text, offset: self.offset.as_ref(), instant }
     }
 }
 
-fn seconds_text(unix_seconds: i64, zone: &TimeZone) -> [u8; SECONDS_TEXT] {
+fn seconds_text(unix_seconds: i64, zone: &Zone) -> ([u8; SECONDS_TEXT], Option<[u8; OFFSET_TEXT]>) {
     let timestamp = Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH);
-    let local = zone.to_datetime(timestamp);
+    let offset = zone.zone.to_offset(timestamp);
+    let local = offset.to_datetime(timestamp);
     let mut text = *b"0000-00-00T00:00:00";
-    text[..4].copy_from_slice(&digits::padded::<4>(u32::from(local.year().unsigned_abs())));
+    let year = u32::from(local.year().unsigned_abs());
     let pairs = [
-        (5, local.month()),
-        (8, local.day()),
-        (11, local.hour()),
-        (14, local.minute()),
-        (17, local.second()),
+        (0, year / 100),
+        (2, year % 100),
+        (5, u32::from(local.month().unsigned_abs())),
+        (8, u32::from(local.day().unsigned_abs())),
+        (11, u32::from(local.hour().unsigned_abs())),
+        (14, u32::from(local.minute().unsigned_abs())),
+        (17, u32::from(local.second().unsigned_abs())),
     ];
     for (start, number) in pairs {
-        text[start..start + 2]
-            .copy_from_slice(&digits::padded::<2>(u32::from(number.unsigned_abs())));
+        text[start..start + 2].copy_from_slice(&two(number));
     }
-    text
+    (text, (!zone.ends_in_z).then(|| offset_text(offset.seconds())))
+}
+
+fn offset_text(seconds: i32) -> [u8; OFFSET_TEXT] {
+    let minutes = seconds.unsigned_abs() / 60;
+    let sign = if seconds < 0 { b'-' } else { b'+' };
+    let ([h1, h2], [m1, m2]) = (two(minutes / 60), two(minutes % 60));
+    [sign, h1, h2, b':', m1, m2]
 }
 
 /// A time that a format can take its pieces from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WrittenTime<'a> {
     seconds: &'a [u8; SECONDS_TEXT],
-    nanoseconds: u32,
+    offset: Option<&'a [u8; OFFSET_TEXT]>,
+    instant: Instant,
 }
 
 impl WrittenTime<'_> {
-    /// `2026-11-23T17:28:00.123456Z`
-    pub(crate) fn push_micros(self, out: &mut String) {
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
+    /// `2026-11-23T17:28:00.123456Z`, or with an offset for the `Z`.
+    pub(crate) fn push_micros(self, out: &mut Out) {
+        let micros = self.instant.nanoseconds / 1_000;
+        let mut text = *b"0000-00-00T00:00:00.000000";
         text[..SECONDS_TEXT].copy_from_slice(self.seconds);
-        text[20..26].copy_from_slice(&digits::padded::<6>(self.nanoseconds / 1_000));
-        digits::push_ascii(out, &text);
+        text[20..22].copy_from_slice(&two(micros / 10_000));
+        text[22..24].copy_from_slice(&two(micros / 100));
+        text[24..26].copy_from_slice(&two(micros));
+        out.push_ascii(&text);
+        self.push_offset(out);
     }
 
-    /// `2026-11-23T17:28:00.123Z`
-    pub(crate) fn push_millis(self, out: &mut String) {
-        let mut text = *b"0000-00-00T00:00:00.000Z";
+    /// `2026-11-23T17:28:00.123Z`, or with an offset for the `Z`.
+    pub(crate) fn push_millis(self, out: &mut Out) {
+        let mut text = *b"0000-00-00T00:00:00.000";
         text[..SECONDS_TEXT].copy_from_slice(self.seconds);
-        text[20..23].copy_from_slice(&digits::padded::<3>(self.nanoseconds / 1_000_000));
-        digits::push_ascii(out, &text);
+        text[20..].copy_from_slice(&self.millis());
+        out.push_ascii(&text);
+        self.push_offset(out);
     }
 
     /// `2026-11-23 17:28:00,123`
-    pub(crate) fn push_asctime(self, out: &mut String) {
+    pub(crate) fn push_asctime(self, out: &mut Out) {
         let mut text = *b"0000-00-00 00:00:00,000";
         text[..10].copy_from_slice(&self.seconds[..10]);
         text[11..SECONDS_TEXT].copy_from_slice(&self.seconds[11..]);
-        text[20..].copy_from_slice(&digits::padded::<3>(self.nanoseconds / 1_000_000));
-        digits::push_ascii(out, &text);
+        text[20..].copy_from_slice(&self.millis());
+        out.push_ascii(&text);
+    }
+
+    fn millis(self) -> [u8; 3] {
+        let millis = self.instant.nanoseconds / 1_000_000;
+        let [tens, ones] = two(millis);
+        // The number has three digits at most.
+        [b'0' + (millis / 100) as u8, tens, ones]
+    }
+
+    fn push_offset(self, out: &mut Out) {
+        match self.offset {
+            None => out.push_ascii(b"Z"),
+            Some(offset) => out.push_ascii(offset),
+        }
     }
 }
 
@@ -133,10 +185,10 @@ mod tests {
         Instant::from_timestamp(text.parse().unwrap())
     }
 
-    fn micros(cache: &mut SecondCache, owner: u64, instant: Instant, zone: &TimeZone) -> String {
-        let mut out = String::new();
+    fn micros(cache: &mut SecondCache, owner: u64, instant: Instant, zone: &Zone) -> String {
+        let mut out = Out::default();
         cache.write_out(instant, owner, zone).push_micros(&mut out);
-        out
+        out.as_str().to_owned()
     }
 
     #[test]
@@ -147,29 +199,34 @@ mod tests {
             "2024-02-29T23:59:59.999999Z",
             "1970-01-01T00:00:00.000000Z",
         ] {
-            assert_eq!(micros(&mut cache, 1, at(text), &TimeZone::UTC), text);
+            assert_eq!(micros(&mut cache, 1, at(text), &Zone::utc()), text);
         }
     }
 
     #[test]
     fn the_cache_keeps_seconds_and_zones_apart() {
         let mut cache = SecondCache::new();
-        let east = TimeZone::fixed(jiff::tz::offset(2));
+        let east = Zone::local(TimeZone::fixed(jiff::tz::offset(2)));
         let one = at("2026-11-23T23:28:00.1Z");
-        assert_eq!(micros(&mut cache, 1, one, &TimeZone::UTC), "2026-11-23T23:28:00.100000Z");
-        assert_eq!(micros(&mut cache, 2, one, &east), "2026-11-24T01:28:00.100000Z");
+        assert_eq!(micros(&mut cache, 1, one, &Zone::utc()), "2026-11-23T23:28:00.100000Z");
+        assert_eq!(micros(&mut cache, 2, one, &east), "2026-11-24T01:28:00.100000+02:00");
         let next = at("2026-11-23T23:28:01.1Z");
-        assert_eq!(micros(&mut cache, 2, next, &east), "2026-11-24T01:28:01.100000Z");
-        assert_eq!(micros(&mut cache, 1, next, &TimeZone::UTC), "2026-11-23T23:28:01.100000Z");
+        assert_eq!(micros(&mut cache, 2, next, &east), "2026-11-24T01:28:01.100000+02:00");
+        assert_eq!(micros(&mut cache, 1, next, &Zone::utc()), "2026-11-23T23:28:01.100000Z");
     }
 
     #[test]
     fn python_writes_a_space_and_a_comma() {
         let mut cache = SecondCache::new();
-        let mut out = String::new();
-        cache
-            .write_out(at("2026-11-23T17:28:00.123456Z"), 1, &TimeZone::UTC)
-            .push_asctime(&mut out);
-        assert_eq!(out, "2026-11-23 17:28:00,123");
+        let mut out = Out::default();
+        cache.write_out(at("2026-11-23T17:28:00.123456Z"), 1, &Zone::utc()).push_asctime(&mut out);
+        assert_eq!(out.as_str(), "2026-11-23 17:28:00,123");
+    }
+
+    #[test]
+    fn an_offset_has_a_sign_and_minutes() {
+        assert_eq!(&offset_text(0), b"+00:00");
+        assert_eq!(&offset_text(-12_600), b"-03:30");
+        assert_eq!(&offset_text(49_500), b"+13:45");
     }
 }

@@ -15,7 +15,7 @@ const QUIET_AFTER: Duration = Duration::from_secs(1);
 const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Makes the line that says how many others were lost.
-pub(crate) type NoticeLine = Box<dyn Fn(LineDrops) -> String + Send>;
+pub(crate) type NoticeLine = Box<dyn Fn(LineDrops) -> Vec<u8> + Send>;
 
 /// Starts the thread.
 ///
@@ -132,7 +132,7 @@ impl Notices {
 
     fn tell(&mut self, drops: LineDrops, writer: &mut Writer) {
         let line = (self.notice_line)(drops.since(&self.told));
-        if writer.write_lines(line.as_bytes()) > 0 {
+        if writer.write_lines(&line) > 0 {
             self.told = drops;
             self.told_at = Some(Instant::now());
             self.untold_since = None;
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn drops_are_told_at_once_when_the_queue_is_empty_and_soon_when_they_have_ended() {
-        let mut notices = Notices::new(Box::new(|_| String::new()));
+        let mut notices = Notices::new(Box::new(|_| Vec::new()));
         assert_eq!(notices.due_at(LineDrops::default(), true), None);
         let quiet = wait_until_due(&mut notices, lost(1), false);
         assert!(quiet <= QUIET_AFTER && quiet > QUIET_AFTER / 2, "{quiet:?}");
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_stays_too_slow_is_told_of_once_a_minute() {
-        let mut notices = Notices::new(Box::new(|_| String::new()));
+        let mut notices = Notices::new(Box::new(|_| Vec::new()));
         let long_ago = Instant::now().checked_sub(NOTICE_INTERVAL).unwrap();
         assert!(notices.due_at(lost(1), false).is_some());
         // Ever more of them: it is not over.

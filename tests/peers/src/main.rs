@@ -6,7 +6,10 @@
 //! the goals are those of the thread that does the work; what a writer or an exporter does behind it stands
 //! beside them, and is part of the CPU under load.
 
+#[path = "../../../sdk/benches/harness/allocations.rs"]
 mod allocations;
+#[path = "../../../sdk/benches/harness/callgrind.rs"]
+mod callgrind;
 mod lines;
 mod measure;
 mod requests;

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use crate::callgrind::{self, Instructions};
 use crate::serve;
 use crate::work::{Area, Subject, Way};
 
@@ -48,15 +49,6 @@ pub struct Counts {
     pub allocations: f64,
     /// Instructions, start-up left out.
     pub instructions: Instructions,
-}
-
-/// Where instructions are spent.
-#[derive(Clone, Copy)]
-pub struct Instructions {
-    /// In the thread that works, who waits for them.
-    pub working: f64,
-    /// In the threads behind it: a writer's, an exporter's.
-    pub behind: f64,
 }
 
 impl Effort {
@@ -146,44 +138,10 @@ fn instructions(
     results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into_iter().collect()
 }
 
-/// The difference of a long and a short run, which leaves start-up out.
 fn instructions_of(subject: &str, operations: u32) -> io::Result<Instructions> {
-    let short = counted(subject, 1)?;
-    let long = counted(subject, 1 + operations)?;
-    let each = |long: f64, short: f64| (long - short) / f64::from(operations);
-    Ok(Instructions {
-        working: each(long.working, short.working),
-        behind: each(long.behind, short.behind),
+    callgrind::instructions_of_one(operations, |operations| {
+        ["one", subject, Way::OPERATION, &operations.to_string()].map(str::to_owned).to_vec()
     })
-}
-
-/// The instructions that callgrind counts in one whole run.
-fn counted(subject: &str, operations: u32) -> io::Result<Instructions> {
-    let folder = std::env::temp_dir();
-    let name = format!("peers-{}-{:?}", std::process::id(), thread::current().id());
-    let name = name.replace(['(', ')'], "");
-    let mut command = Command::new("valgrind");
-    command
-        .args(["--tool=callgrind", "--separate-threads=yes"])
-        .arg(format!("--callgrind-out-file={}", folder.join(&name).display()))
-        .arg(std::env::current_exe()?);
-    let ran = run(command, subject, Way::OPERATION, operations);
-    // One file for each thread, `<name>-01` for the first, and an empty one.
-    let (mut working, mut behind) = (None, 0.0);
-    for entry in std::fs::read_dir(&folder)?.flatten() {
-        let file = entry.file_name().to_string_lossy().into_owned();
-        let Some(thread) = file.strip_prefix(&name) else { continue };
-        let text = std::fs::read_to_string(entry.path())?;
-        std::fs::remove_file(entry.path())?;
-        let total = text.lines().find_map(|line| line.strip_prefix("totals: ")?.parse().ok());
-        match (thread, total) {
-            ("-01", total) => working = total,
-            (_, total) => behind += total.unwrap_or(0.0),
-        }
-    }
-    ran?;
-    let none = || io::Error::other(format!("callgrind wrote no count for {subject}"));
-    Ok(Instructions { working: working.ok_or_else(none)?, behind })
 }
 
 fn run(mut command: Command, subject: &str, way: &str, operations: u32) -> io::Result<Output> {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::process::ExitCode;
 
-use crate::measure::{self, Cost, Counts, Effort, Instructions};
+use crate::callgrind::Instructions;
+use crate::measure::{self, Cost, Counts, Effort};
 use crate::work::{self, Goal, Work};
 
 /// A part of the instructions that is not worth a word.

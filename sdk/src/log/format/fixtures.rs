@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 
-use super::super::time::{Instant, SecondCache};
+use super::super::time::{Instant, SecondCache, Zone};
 use super::*;
 
 fn cases() -> Vec<Json> {
@@ -52,19 +51,20 @@ fn written(case: &Json, format: LogFormat) -> String {
     let timestamp: Timestamp = text(case, "time").parse().unwrap();
     let mut second = SecondCache::new();
     let event = LineEvent {
-        time: second.write_out(Instant::from_timestamp(timestamp), 1, &TimeZone::UTC),
+        time: second.write_out(Instant::from_timestamp(timestamp), 1, &Zone::utc()),
         level: text(case, "level").parse().unwrap(),
         target: Text::whole(text(case, "target")),
-        file: case["file"].as_str().map(Text::whole),
+        path: case["file"].as_str(),
+        max_file_bytes: usize::MAX,
         line: case["line"].as_u64().map(|line| u32::try_from(line).unwrap()),
         ids: ids(&case["span"]),
         service_name: text(case, "service_name"),
         since_last_line: Duration::from_millis(case["ms_since_last_line"].as_u64().unwrap()),
         fields: &fields(case),
     };
-    let mut line = String::new();
+    let mut line = Out::default();
     by_name(format).write(&event, &mut line);
-    line
+    line.as_str().to_owned()
 }
 
 #[test]

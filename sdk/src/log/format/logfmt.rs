@@ -2,6 +2,7 @@
 
 use super::{Format, LineEvent, lower_case, push_ids, push_pairs};
 use crate::log::escape::{self, Guard};
+use crate::log::out::Out;
 
 const OWN_KEYS: [&str; 6] = ["ts", "level", "target", "trace_id", "span_id", "msg"];
 
@@ -9,20 +10,20 @@ const OWN_KEYS: [&str; 6] = ["ts", "level", "target", "trace_id", "span_id", "ms
 pub(super) struct LogfmtFormat;
 
 impl Format for LogfmtFormat {
-    fn write(&self, event: &LineEvent<'_>, out: &mut String) {
-        out.push_str("ts=");
+    fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
+        out.push_ascii(b"ts=");
         event.time.push_micros(out);
-        out.push_str(" level=");
+        out.push_ascii(b" level=");
         out.push_str(lower_case(event.level));
-        out.push_str(" target=");
+        out.push_ascii(b" target=");
         // The target stands before the ids.
         escape::push_value(out, event.target, Guard::On);
         if let Some(ids) = event.ids {
-            out.push(' ');
+            out.push_ascii(b" ");
             push_ids(out, ids);
         }
         let guard = Guard::unless(event.ids.is_some());
-        out.push_str(" msg=");
+        out.push_ascii(b" msg=");
         escape::push_value(out, event.fields.message(), guard);
         push_pairs(out, event.fields, &OWN_KEYS, guard);
     }

@@ -6,6 +6,7 @@ use super::{Format, LineEvent, push_ids, push_pairs};
 use crate::log::digits;
 use crate::log::escape::{self, Guard};
 use crate::log::fields::Text;
+use crate::log::out::Out;
 
 const OWN_KEYS: [&str; 4] = ["trace_id", "span_id", "resource.service.name", "trace_sampled"];
 
@@ -13,23 +14,23 @@ const OWN_KEYS: [&str; 4] = ["trace_id", "span_id", "resource.service.name", "tr
 pub(super) struct PythonFormat;
 
 impl Format for PythonFormat {
-    fn write(&self, event: &LineEvent<'_>, out: &mut String) {
+    fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
         event.time.push_asctime(out);
-        out.push(' ');
+        out.push_ascii(b" ");
         out.push_str(level_name(event.level));
-        out.push_str(" [");
+        out.push_ascii(b" [");
         // Target and file stand before the ids.
         escape::push_prose(out, event.target, Guard::On);
-        out.push_str("] [");
-        escape::push_prose(out, event.file.unwrap_or(Text::whole("unknown")), Guard::On);
-        out.push(':');
+        out.push_ascii(b"] [");
+        escape::push_prose(out, event.file().unwrap_or(Text::whole("unknown")), Guard::On);
+        out.push_ascii(b":");
         digits::push_u64(out, u64::from(event.line.unwrap_or(0)));
-        out.push_str("] [");
+        out.push_ascii(b"] [");
         match event.ids {
             Some(ids) => push_ids(out, ids),
             None => out.push_str("trace_id=0 span_id=0"),
         }
-        out.push_str(" resource.service.name=");
+        out.push_ascii(b" resource.service.name=");
         escape::push_prose(out, Text::whole(event.service_name), Guard::Off);
         let sampled = event.ids.is_some_and(|ids| ids.sampled);
         out.push_str(if sampled { " trace_sampled=True] - " } else { " trace_sampled=False] - " });

@@ -5,6 +5,7 @@ use tracing::Level;
 use super::{Format, LineEvent, push_ids, push_member, push_members};
 use crate::log::digits;
 use crate::log::escape::{self, Guard};
+use crate::log::out::Out;
 
 /// The ids are not members of the record, but a reader may look for them there.
 const OWN_KEYS: [&str; 7] =
@@ -14,35 +15,35 @@ const OWN_KEYS: [&str; 7] =
 pub(super) struct WinstonFormat;
 
 impl Format for WinstonFormat {
-    fn write(&self, event: &LineEvent<'_>, out: &mut String) {
+    fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
         let (level, level_upper) = names(event.level);
-        out.push('[');
+        out.push_ascii(b"[");
         out.push_str(level_upper);
-        out.push_str("] ");
+        out.push_ascii(b"] ");
         if let Some(ids) = event.ids {
-            out.push('[');
+            out.push_ascii(b"[");
             push_ids(out, ids);
-            out.push_str("] ");
+            out.push_ascii(b"] ");
         }
         let message = event.fields.message();
         if !message.kept.is_empty() {
             escape::push_prose(out, message, Guard::unless(event.ids.is_some()));
-            out.push(' ');
+            out.push_ascii(b" ");
         }
-        out.push('{');
+        out.push_ascii(b"{");
         push_member(out, "context", event.target);
-        out.push_str(",\"level\":\"");
+        out.push_ascii(b",\"level\":\"");
         out.push_str(level);
-        out.push_str("\",");
+        out.push_ascii(b"\",");
         push_member(out, "message", message);
-        out.push_str(",\"timestamp\":\"");
+        out.push_ascii(b",\"timestamp\":\"");
         event.time.push_millis(out);
-        out.push_str("\",\"ms\":\"+");
+        out.push_ascii(b"\",\"ms\":\"+");
         // 584 million years fit.
         digits::push_u64(out, event.since_last_line.as_millis() as u64);
-        out.push_str("ms\"");
+        out.push_ascii(b"ms\"");
         push_members(out, event.fields, &OWN_KEYS);
-        out.push('}');
+        out.push_ascii(b"}");
     }
 
     fn wants_since_last_line(&self) -> bool {

@@ -1,17 +1,19 @@
 //! Counts allocations of the thread that works, so that a row can say how many one operation makes.
 
+#![allow(unsafe_code, reason = "an allocator is unsafe by nature; it runs in benches only")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 /// The system's allocator, with a count beside it.
-pub struct Counting;
+pub(crate) struct Counting;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// How many allocations this thread has made.
-pub fn made() -> u64 {
+pub(crate) fn made() -> u64 {
     COUNT.with(Cell::get)
 }
 

@@ -1,0 +1,110 @@
+//! Measures what one operation costs: instructions by callgrind, allocations, time.
+//!
+//! `cargo bench` prints a table. Under `cargo test` every operation runs a few times, so that a bench that
+//! does not work any more is noticed. A subject runs in a process of its own, since most set a global.
+
+mod allocations;
+mod callgrind;
+
+use std::error::Error;
+use std::hint::black_box;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+/// Does the work once.
+pub(crate) type Operation = Box<dyn FnMut()>;
+
+/// Something that is measured.
+pub(crate) struct Subject {
+    /// Its name in the table.
+    pub(crate) name: &'static str,
+    /// Sets it up in this process.
+    pub(crate) prepare: fn() -> Operation,
+    /// So many instructions it may take.
+    pub(crate) most_instructions: Option<u32>,
+}
+
+/// Operations before anything is measured: caches, callsites and thread-locals are then in place.
+const WARM_UP_OPERATIONS: u32 = 100;
+/// Operations by which callgrind's long run exceeds its short one.
+const COUNTED_OPERATIONS: u32 = 4_000;
+const TIMED_OPERATIONS: u32 = 200_000;
+/// The median of so many rounds is quoted.
+const ROUNDS: usize = 5;
+
+/// The `main` of a bench.
+pub(crate) fn main(subjects: &[Subject]) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["one", name, operations] => one(subjects, name, operations),
+        _ if words.contains(&"--bench") => table(subjects),
+        _ => subjects.iter().try_for_each(|subject| cost(subject, 1).map(drop)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// In a process of its own: prepares a subject, works, prints nanoseconds and allocations of one operation.
+fn one(subjects: &[Subject], name: &str, operations: &str) -> Result<(), Box<dyn Error>> {
+    let operations: u32 = operations.parse()?;
+    let subject = subjects.iter().find(|subject| subject.name == name).ok_or("no such subject")?;
+    let mut operation = (subject.prepare)();
+    (0..WARM_UP_OPERATIONS).for_each(|_| operation());
+    let (allocated, begun) = (allocations::made(), Instant::now());
+    (0..operations).for_each(|_| black_box(&mut operation)());
+    let elapsed = begun.elapsed();
+    let allocated = allocations::made() - allocated;
+    println!(
+        "{} {}",
+        elapsed.as_nanos() as f64 / f64::from(operations),
+        allocated as f64 / f64::from(operations)
+    );
+    Ok(())
+}
+
+/// Nanoseconds and allocations of one operation.
+fn cost(subject: &Subject, operations: u32) -> Result<(f64, f64), Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.args(["one", subject.name, &operations.to_string()]).output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(format!("{} failed: {said}", subject.name).into());
+    }
+    let printed = String::from_utf8(output.stdout)?;
+    let (time, allocated) = printed.trim().split_once(' ').ok_or("no figures were printed")?;
+    Ok((time.parse()?, allocated.parse()?))
+}
+
+fn table(subjects: &[Subject]) -> Result<(), Box<dyn Error>> {
+    println!(
+        "| operation | instructions + behind | at most | allocations | time (median of {ROUNDS}) |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: |");
+    for subject in subjects {
+        let instructions = callgrind::instructions_of_one(COUNTED_OPERATIONS, |operations| {
+            let operations = operations.to_string();
+            ["one", subject.name, &operations].map(str::to_owned).to_vec()
+        });
+        let instructions = instructions.map_or_else(
+            |error| error.to_string(),
+            |count| format!("{:.0} + {:.0}", count.working, count.behind),
+        );
+        let costs: Result<Vec<_>, _> =
+            (0..ROUNDS).map(|_| cost(subject, TIMED_OPERATIONS)).collect();
+        let mut costs = costs?;
+        costs.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (time, allocated) = costs[ROUNDS / 2];
+        let most = subject.most_instructions.map_or_else(String::new, |most| most.to_string());
+        println!("| {} | {instructions} | {most} | {allocated:.2} | {time:.0} ns |", subject.name);
+    }
+    Ok(())
+}

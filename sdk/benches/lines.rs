@@ -1,0 +1,62 @@
+//! What one log line costs: `cargo bench -p spanline --bench lines`.
+//!
+//! An event with two fields inside a span, with ids and with a filter, to the output that keeps nothing.
+
+mod harness;
+
+use std::process::ExitCode;
+
+use harness::{Operation, Subject};
+use spanline::{Builder, LogFormat, LogOutput};
+
+const SUBJECTS: &[Subject] = &[
+    Subject { name: "text", prepare: text, most_instructions: Some(2_000) },
+    Subject { name: "json", prepare: json, most_instructions: None },
+    Subject { name: "logfmt", prepare: logfmt, most_instructions: None },
+    Subject { name: "winston", prepare: winston, most_instructions: None },
+    Subject { name: "python", prepare: python, most_instructions: None },
+    Subject { name: "text, real writer", prepare: real_writer, most_instructions: None },
+];
+
+fn main() -> ExitCode {
+    harness::main(SUBJECTS)
+}
+
+fn builder() -> Builder {
+    spanline::builder("bench").log_output(LogOutput::Discard).log_filter("info")
+}
+
+/// The event inside an entered span, over and over.
+fn inside_a_span(builder: Builder) -> Operation {
+    // It runs until the process ends.
+    std::mem::forget(builder.init());
+    let span = tracing::info_span!("request").entered();
+    Box::new(move || {
+        let _keep = &span;
+        tracing::info!(sku = 12, user = "ada", "added item");
+    })
+}
+
+fn text() -> Operation {
+    inside_a_span(builder())
+}
+
+fn json() -> Operation {
+    inside_a_span(builder().log_format(LogFormat::Json))
+}
+
+fn logfmt() -> Operation {
+    inside_a_span(builder().log_format(LogFormat::Logfmt))
+}
+
+fn winston() -> Operation {
+    inside_a_span(builder().log_format(LogFormat::Winston))
+}
+
+fn python() -> Operation {
+    inside_a_span(builder().log_format(LogFormat::Python))
+}
+
+fn real_writer() -> Operation {
+    inside_a_span(builder().log_output(LogOutput::File("/dev/null".into())))
+}

@@ -158,10 +158,21 @@ mod tests {
             include_str!("otlp_signal.rs"),
             include_str!("endpoint.rs"),
             include_str!("resource.rs"),
+            include_str!("resource/kubernetes.rs"),
+            include_str!("tls.rs"),
         ];
         let is_name = |text: &&str| {
-            let known =
-                ["OTEL_", "SPANLINE_", "POD_", "NODE_", "HOST_", "CONTAINER_", "K8S_", "RUST_"];
+            let known = [
+                "OTEL_",
+                "SPANLINE_",
+                "POD_",
+                "NODE_",
+                "HOST_",
+                "CONTAINER_",
+                "K8S_",
+                "MY_",
+                "RUST_",
+            ];
             known.iter().any(|prefix| text.starts_with(prefix))
                 && text
                     .bytes()

@@ -217,6 +217,17 @@ impl Builder {
         self
     }
 
+    /// The version of the service (`service.version`), such as `env!("CARGO_PKG_VERSION")`.
+    pub fn service_version(self, version: impl Into<String>) -> Self {
+        self.resource_attribute("service.version", version)
+    }
+
+    /// The group of services that this one belongs to (`service.namespace`); within it, `service.name` is
+    /// unique.
+    pub fn service_namespace(self, namespace: impl Into<String>) -> Self {
+        self.resource_attribute("service.namespace", namespace)
+    }
+
     /// How long the shutdown may take for everything together; 5 s by default.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.overrides.shutdown_timeout = Some(timeout);

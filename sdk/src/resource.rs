@@ -3,9 +3,15 @@
 //! `service.name`: `OTEL_SERVICE_NAME` > `OTEL_RESOURCE_ATTRIBUTES` > the name given to `init`. Other
 //! attributes: `OTEL_RESOURCE_ATTRIBUTES` > builder > detected.
 
-use std::collections::BTreeMap;
+mod container;
+mod kubernetes;
+mod machine;
+mod process;
 
-use opentelemetry::KeyValue;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::Resource;
 
 use crate::error::Fault;
@@ -14,15 +20,8 @@ use crate::vars::Reader;
 const SERVICE_NAME: &str = "service.name";
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
-/// Variables that manifests usually fill from the downward API.
-const DOWNWARD: [(&str, &str); 6] = [
-    ("POD_NAME", "k8s.pod.name"),
-    ("POD_UID", "k8s.pod.uid"),
-    ("POD_NAMESPACE", "k8s.namespace.name"),
-    ("NODE_NAME", "k8s.node.name"),
-    ("CONTAINER_NAME", "k8s.container.name"),
-    ("K8S_CLUSTER_NAME", "k8s.cluster.name"),
-];
+/// By their keys, in the order of what is sent.
+type Attributes = BTreeMap<String, Value>;
 
 /// A resource, and the name of the service in it.
 #[derive(Debug, Clone)]
@@ -37,49 +36,64 @@ pub(crate) fn speaker(
     from_builder: &[(String, String)],
     reader: &mut Reader<'_>,
 ) -> Speaker {
-    let mut attributes = detected(reader);
-    attributes.insert(SERVICE_NAME.to_owned(), given_name.to_owned());
-    attributes.extend(from_builder.iter().cloned());
-    attributes.extend(from_environment(reader));
-    if let Some(name) = reader.text("OTEL_SERVICE_NAME") {
-        attributes.insert(SERVICE_NAME.to_owned(), name);
-    }
-    let service_name = attributes.get(SERVICE_NAME).cloned().unwrap_or_default();
-    let attributes = attributes.into_iter().map(|(key, value)| KeyValue::new(key, value));
-    let process_id = KeyValue::new("process.pid", i64::from(std::process::id()));
-    let resource =
-        Resource::builder_empty().with_attribute(process_id).with_attributes(attributes).build();
-    Speaker { resource, service_name }
+    speaker_on(Path::new("/"), given_name, from_builder, reader)
 }
 
-fn detected(reader: &Reader<'_>) -> BTreeMap<String, String> {
-    let mut attributes = BTreeMap::new();
-    let mut set = |key: &str, value: String| attributes.insert(key.to_owned(), value);
+/// `root` is where the system's files begin.
+fn speaker_on(
+    root: &Path,
+    given_name: &str,
+    from_builder: &[(String, String)],
+    reader: &mut Reader<'_>,
+) -> Speaker {
+    let mut attributes = detected(root, reader);
+    attributes.insert(SERVICE_NAME.to_owned(), given_name.to_owned().into());
+    let texts = from_builder.iter().cloned().chain(from_environment(reader));
+    attributes.extend(texts.map(|(key, value)| (key, value.into())));
+    if let Some(name) = reader.text("OTEL_SERVICE_NAME") {
+        attributes.insert(SERVICE_NAME.to_owned(), name.into());
+    }
+    let service_name = attributes.get(SERVICE_NAME).map(ToString::to_string).unwrap_or_default();
+    let attributes = attributes.into_iter().map(|(key, value)| KeyValue::new(key, value));
+    Speaker {
+        resource: Resource::builder_empty().with_attributes(attributes).build(),
+        service_name,
+    }
+}
+
+fn detected(root: &Path, reader: &Reader<'_>) -> Attributes {
+    let mut attributes = Attributes::new();
+    let mut set = |key: &str, value: String| attributes.insert(key.to_owned(), value.into());
     set("telemetry.sdk.name", "opentelemetry".to_owned());
     set("telemetry.sdk.language", "rust".to_owned());
     set("telemetry.sdk.version", OPENTELEMETRY_VERSION.to_owned());
     set("telemetry.distro.name", env!("CARGO_PKG_NAME").to_owned());
     set("telemetry.distro.version", env!("CARGO_PKG_VERSION").to_owned());
     set("service.instance.id", instance_id());
-    if let Some(name) = host_name() {
-        set("host.name", name);
+    process::describe(&mut attributes);
+    machine::describe(root, &mut attributes);
+    kubernetes::describe(root, reader, &mut attributes);
+    if let Some(id) = container::id(root) {
+        attributes.insert("container.id".to_owned(), id.into());
     }
-    for (variable, key) in DOWNWARD {
-        if let Some(value) = reader.text(variable) {
-            set(key, value);
-        }
+    // Inside a container its file is that of the image, and the same in all of them.
+    let is_contained =
+        attributes.keys().any(|key| key.starts_with("k8s.") || key == "container.id");
+    if is_contained {
+        attributes.remove(machine::HOST_ID);
     }
     attributes
 }
 
+/// What a file says, without the blanks around it.
+fn text_of(root: &Path, file: &str) -> Option<String> {
+    let text = std::fs::read_to_string(root.join(file)).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 /// The version of the OpenTelemetry SDK that this one is built on; a test holds it to the lock file.
 const OPENTELEMETRY_VERSION: &str = "0.33.1";
-
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
-}
 
 /// A random UUID (version 4), new with every start.
 fn instance_id() -> String {
@@ -121,11 +135,83 @@ mod tests {
     use super::*;
 
     fn speaking(vars: &[(&'static str, &'static str)]) -> (Speaker, Vec<Fault>) {
+        speaking_on(Path::new("/nowhere"), vars)
+    }
+
+    fn speaking_on(root: &Path, vars: &[(&'static str, &'static str)]) -> (Speaker, Vec<Fault>) {
         let vars: HashMap<_, _> = vars.iter().copied().collect();
         let mut reader = Reader::new(&vars);
         let builder = [("deployment.environment.name".to_owned(), "builder".to_owned())];
-        let speaker = speaker("checkout", &builder, &mut reader);
+        let speaker = speaker_on(root, "checkout", &builder, &mut reader);
         (speaker, reader.into_faults())
+    }
+
+    fn get(speaker: &Speaker, key: &'static str) -> Option<String> {
+        speaker.resource.get(&Key::from_static_str(key)).map(|value| value.to_string())
+    }
+
+    /// A directory with the files of a system.
+    fn system(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let file = root.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        root
+    }
+
+    const CONTAINER: &str = "0f0dd3b8bd3ffd33e4a1b85d5e9e2ac4b6ac7a0d9d0a5b9d0df2a7b0e6f1c2d3";
+
+    #[test]
+    fn a_machine_tells_its_name_its_id_and_its_system() {
+        let root = system(&[
+            ("proc/sys/kernel/hostname", "node-7\n"),
+            ("etc/machine-id", "3f6c1d6f0a7b4b8b9b9e0a5b9d0df2a7\n"),
+            (
+                "etc/os-release",
+                "NAME=\"Debian GNU/Linux\"\nVERSION_ID=13\nPRETTY_NAME='Debian 13'\n# end\n",
+            ),
+        ]);
+        let (speaker, _) = speaking_on(root.path(), &[]);
+        let told = |key| get(&speaker, key);
+        assert_eq!(told("host.name").as_deref(), Some("node-7"));
+        assert_eq!(told("host.id").as_deref(), Some("3f6c1d6f0a7b4b8b9b9e0a5b9d0df2a7"));
+        assert_eq!(told("os.name").as_deref(), Some("Debian GNU/Linux"));
+        assert_eq!(told("os.version").as_deref(), Some("13"));
+        assert_eq!(told("os.description").as_deref(), Some("Debian 13"));
+        assert_eq!(told("os.type").as_deref(), Some(std::env::consts::OS));
+        assert!(told("host.arch").is_some());
+        let pid = i64::from(std::process::id());
+        assert_eq!(speaker.resource.get(&Key::from("process.pid")), Some(Value::I64(pid)));
+        let executable = std::env::current_exe().unwrap();
+        assert_eq!(told("process.executable.path"), Some(executable.display().to_string()));
+        assert_eq!(told("process.runtime.name").as_deref(), Some("rustc"));
+        assert!(told("process.runtime.version").is_some_and(|version| version.starts_with("1.")));
+        assert_eq!(told("process.command_args"), None, "arguments may hold secrets");
+    }
+
+    #[test]
+    fn a_pod_is_named_by_its_variables_and_the_file_of_its_service_account() {
+        let cgroup = format!("0::/kubepods.slice/pod1.slice/cri-containerd-{CONTAINER}.scope\n");
+        let root = system(&[
+            ("proc/self/cgroup", &cgroup),
+            ("etc/machine-id", "of the image"),
+            ("var/run/secrets/kubernetes.io/serviceaccount/namespace", "shop"),
+        ]);
+        let vars = [("POD_NAME", "pod-1"), ("MY_NODE_NAME", "node-7"), ("K8S_POD_UID", "$(X)")];
+        let (speaker, faults) = speaking_on(root.path(), &vars);
+        assert_eq!(faults, []);
+        let told = |key| get(&speaker, key);
+        assert_eq!(told("k8s.pod.name").as_deref(), Some("pod-1"));
+        assert_eq!(told("k8s.node.name").as_deref(), Some("node-7"));
+        assert_eq!(told("k8s.pod.uid"), None, "Kubernetes did not expand it");
+        assert_eq!(told("k8s.namespace.name").as_deref(), Some("shop"));
+        assert_eq!(told("container.id").as_deref(), Some(CONTAINER));
+        assert_eq!(told("host.id"), None);
+
+        let (speaker, _) = speaking_on(root.path(), &[("POD_NAMESPACE", "other")]);
+        assert_eq!(get(&speaker, "k8s.namespace.name").as_deref(), Some("other"));
     }
 
     #[test]
@@ -139,9 +225,6 @@ mod tests {
 
     #[test]
     fn the_environment_wins_over_the_builder_and_this_over_what_is_detected() {
-        let get = |speaker: &Speaker, key: &'static str| {
-            speaker.resource.get(&Key::from_static_str(key)).map(|value| value.to_string())
-        };
         let (speaker, faults) = speaking(&[
             ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a%20b,host.name=h"),
             ("POD_NAME", "pod-1"),

@@ -18,6 +18,7 @@ use crate::work::{Area, Goal, NOBODY, Operation, Subject, Work};
 pub fn area() -> Area {
     Area {
         max_operations: u32::MAX,
+        counts_instructions: true,
         subjects: vec![
             Subject::operation("spanline text, real writer", spanline_text),
             Subject::operation("spanline json, real writer", spanline_json),

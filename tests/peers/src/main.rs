@@ -12,6 +12,7 @@ mod allocations;
 mod callgrind;
 mod lines;
 mod measure;
+mod metrics;
 mod requests;
 mod serve;
 mod spans;
@@ -44,9 +45,11 @@ fn main() -> ExitCode {
 /// allocations for each operation.
 fn one(subject: &str, way: &str, operations: &str) -> ExitCode {
     let areas = work::all();
-    let subjects = areas.iter().flat_map(|area| &area.subjects);
-    let found = subjects.filter(|it| it.name == subject).find_map(|it| it.way(way));
-    let (Some(found), Ok(operations)) = (found, operations.parse::<u32>()) else {
+    let found = areas.iter().find_map(|area| {
+        let subject = area.subjects.iter().find(|it| it.name == subject)?;
+        Some((subject.way(way)?, area.max_operations))
+    });
+    let (Some((found, most)), Ok(operations)) = (found, operations.parse::<u32>()) else {
         eprintln!("peers: no {subject:?} as {way:?}, or {operations:?} is not a number");
         return ExitCode::from(2);
     };
@@ -56,13 +59,13 @@ fn one(subject: &str, way: &str, operations: &str) -> ExitCode {
             set_up();
             println!("{} 0", threads::speedup(each, operations));
         }
-        Way::Operation(prepare) => print_cost(prepare(), operations),
+        Way::Operation(prepare) => print_cost(prepare(), operations, most),
     }
     ExitCode::SUCCESS
 }
 
-fn print_cost(mut operation: Operation, operations: u32) {
-    for _ in 0..measure::WARM_UP_OPERATIONS {
+fn print_cost(mut operation: Operation, operations: u32, most: u32) {
+    for _ in 0..measure::WARM_UP_OPERATIONS.min(most) {
         operation();
     }
     let (allocations, start) = (allocations::made(), Instant::now());

@@ -76,7 +76,11 @@ pub fn costs(area: &Area, effort: Effort) -> io::Result<HashMap<&'static str, Co
     let mut costs: HashMap<&'static str, Cost> = HashMap::new();
     let subjects = &area.subjects;
     let timed_operations = effort.timed_operations.min(area.max_operations);
-    let instructions = instructions(subjects, effort.counted_operations)?;
+    let instructions = if area.counts_instructions {
+        instructions(subjects, effort.counted_operations)?
+    } else {
+        HashMap::new()
+    };
     for (way, rounds) in [
         (Way::OPERATION, effort.rounds),
         (Way::THREADS, effort.rounds),
@@ -87,7 +91,9 @@ pub fn costs(area: &Area, effort: Effort) -> io::Result<HashMap<&'static str, Co
                 let cost = costs.entry(subject.name).or_default();
                 if way == Way::SERVER {
                     let mut command = Command::new(std::env::current_exe()?);
-                    command.args(["one", subject.name, way, "0"]);
+                    command
+                        .args(["one", subject.name, way, "0"])
+                        .env("OTEL_METRICS_EXPORTER", "none");
                     let load = serve::cpu_nanoseconds_per_request(command, effort.load_seconds)?;
                     cost.load_nanoseconds.push(load);
                     continue;
@@ -145,6 +151,8 @@ fn instructions_of(subject: &str, operations: u32) -> io::Result<Instructions> {
 }
 
 fn run(mut command: Command, subject: &str, way: &str, operations: u32) -> io::Result<Output> {
+    // Subjects run side by side while they are counted: none may want a port.
+    command.env("OTEL_METRICS_EXPORTER", "none");
     let output = command.args(["one", subject, way, &operations.to_string()]).output()?;
     if output.status.success() {
         return Ok(output);

@@ -37,6 +37,7 @@ pub fn area() -> Area {
     }
     Area {
         max_operations: MAX_SPANS,
+        counts_instructions: true,
         subjects: vec![
             both!("bare axum", bare),
             Subject::operation("bare axum, a layer that does nothing", || {

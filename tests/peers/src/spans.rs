@@ -17,6 +17,7 @@ use crate::work::{Area, Goal, MAX_SPANS, NOBODY, Operation, Subject, Work};
 pub fn area() -> Area {
     Area {
         max_operations: MAX_SPANS,
+        counts_instructions: true,
         subjects: vec![
             Subject::operation("spanline API span, own queue", spanline_api),
             Subject::operation("spanline tracing span, own queue", spanline_tracing),

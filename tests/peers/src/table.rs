@@ -121,6 +121,9 @@ fn judge(goal: Goal, cost: &Cost, baseline: &Cost, costs: &Costs) -> (String, bo
             };
             (format!("≤ {most:.0} allocations more than {name}"), count(&is_met))
         }
+        Goal::Nanoseconds(most) => {
+            (format!("≤ {most:.0} ns"), at_most(Spread::of(&cost.nanoseconds), most))
+        }
         Goal::InstructionRatio(most) => {
             let base = baseline.counts;
             let is_met = |cost: Counts| {

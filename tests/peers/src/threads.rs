@@ -7,9 +7,17 @@ use std::time::{Duration, Instant};
 use crate::measure::WARM_UP_OPERATIONS;
 use crate::work::Operation;
 
-/// The work of two threads in a time, over the work of one in the same.
-pub fn speedup(each: fn() -> Operation, operations: u32) -> f64 {
-    let alone = longest(1, each, operations);
+/// Long beside the moment that a thread takes to start: else the one is done before the other begins.
+const LONG: Duration = Duration::from_millis(40);
+
+/// The work of two threads in a time, over the work of one in the same; of so many operations, or of more
+/// where these take too little time to tell.
+pub fn speedup(each: fn() -> Operation, mut operations: u32) -> f64 {
+    let mut alone = longest(1, each, operations);
+    while alone < LONG {
+        operations = operations.saturating_mul(2);
+        alone = longest(1, each, operations);
+    }
     let together = longest(2, each, operations);
     2.0 * alone.as_secs_f64() / together.as_secs_f64()
 }

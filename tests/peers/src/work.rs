@@ -17,6 +17,8 @@ pub struct Area {
     pub subjects: Vec<Subject>,
     /// In one run no more than this: what is to be measured changes then.
     pub max_operations: u32,
+    /// Whether callgrind has the time to see them.
+    pub counts_instructions: bool,
     /// The rows of the table.
     pub works: Vec<Work>,
 }
@@ -63,6 +65,8 @@ pub enum Goal {
     Allocations(f64),
     /// At most this many allocations more than a subject's.
     MoreAllocations(f64, &'static str),
+    /// At most this many nanoseconds, on a machine of the year.
+    Nanoseconds(f64),
     /// At most this many times the baseline's instructions.
     InstructionRatio(f64),
     /// At most this many times the baseline's time.
@@ -108,5 +112,11 @@ impl Subject {
 
 /// Everything, in the order of the table.
 pub fn all() -> Vec<Area> {
-    vec![crate::lines::area(), crate::spans::area(), crate::requests::area()]
+    vec![
+        crate::lines::area(),
+        crate::spans::area(),
+        crate::requests::area(),
+        crate::metrics::observing(),
+        crate::metrics::exposing(),
+    ]
 }

@@ -128,7 +128,7 @@ impl Agent {
                 Output {
                     name: STORE,
                     exporter: Box::new(ToStore(store.clone())),
-                    signals: Signals { logs: true, traces: true, metrics: false },
+                    signals: Signals { logs: true, traces: true, metrics: true },
                 },
                 Output {
                     name: PROMETHEUS,

@@ -165,7 +165,7 @@ impl Config {
              service:\n  extensions: [health_check, spanline_web]\n  telemetry:\n    metrics:\n      \
              address: {}\n  pipelines:\n    traces:\n      receivers: [otlp]\n      exporters: \
              [spanline_store]\n    logs:\n      receivers: {receivers}\n      exporters: [spanline_store]\n    \
-             metrics:\n      receivers: [otlp]\n      exporters: [prometheus]\n",
+             metrics:\n      receivers: [otlp]\n      exporters: [spanline_store, prometheus]\n",
             self.otlp_grpc,
             self.otlp_http,
             tailing.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! The embedded store: lines and spans on disk, for those who run no Loki and no Tempo.
+//! The embedded store: lines, spans and metrics on disk, for those who run no Loki, Tempo or Prometheus.
 //!
 //! Telemetry is kept in time slices by arrival, each a SQLite file of a sixteenth of the cap.
 //! One thread writes, many batches to a transaction; readers have connections of their own, a time
@@ -8,15 +8,17 @@
 //! ```text
 //! write ─▶ bounded channel ─▶ writer thread ─▶ newest slice ─▶ (full) ─▶ sealed slices ─▶ deleted
 //!                                                  ▲                        ▲
-//! lines, trace, search ── blocking threads ────────┴────────────────────────┘
+//! lines, trace, series ── blocking threads ────────┴────────────────────────┘
 //! ```
 
 mod directory;
 mod error;
 mod insert;
+mod insert_points;
 mod labels;
 mod lines;
 pub mod logql;
+mod points;
 mod read;
 mod retain;
 mod schema;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 
 pub use error::{ReadError, StoreError, WriteError};
 pub use lines::{Direction, Line, LineKey, LineQuery, Needle};
+pub use points::{Matcher, Operator, Sample, SeriesQuery, Stored, StoredExample, StoredSeries};
 pub use traces::{SearchQuery, Trace, TraceSummary};
 
 use crate::record::{Batch, TraceId};
@@ -88,7 +91,8 @@ impl Store {
         Ok(Self { writer: Arc::new(writer), reader: Arc::new(Reader::new(slices)) })
     }
 
-    /// Stores a batch; returns when it is committed to disk. Metrics are not stored.
+    /// Stores a batch; returns when it is committed to disk. Points of metrics that contradict themselves are left out
+    /// and counted.
     ///
     /// # Errors
     /// [`WriteError`], which says whether trying again can help. Nothing of the batch is stored
@@ -157,6 +161,35 @@ impl Store {
     /// As [`Store::lines`].
     pub async fn search(&self, query: SearchQuery) -> Result<Vec<TraceSummary>, ReadError> {
         self.reader.run(move |session| traces::search(session, &query)).await
+    }
+}
+
+impl Store {
+    /// The series that match, with their samples: oldest first, without those that say that there is none.
+    ///
+    /// # Errors
+    /// As [`Store::lines`].
+    pub async fn series(&self, query: SeriesQuery) -> Result<Vec<StoredSeries>, ReadError> {
+        self.reader.run(move |session| points::series(session, &query)).await
+    }
+
+    /// The series that match and have any sample, without them.
+    ///
+    /// # Errors
+    /// As [`Store::lines`].
+    pub async fn series_names(&self, query: SeriesQuery) -> Result<Vec<Stored>, ReadError> {
+        self.reader.run(move |session| points::names(session, &query)).await
+    }
+
+    /// The examples of the series that match: oldest first.
+    ///
+    /// # Errors
+    /// As [`Store::lines`].
+    pub async fn examples(
+        &self,
+        query: SeriesQuery,
+    ) -> Result<Vec<(Stored, Vec<StoredExample>)>, ReadError> {
+        self.reader.run(move |session| points::examples(session, &query)).await
     }
 }
 

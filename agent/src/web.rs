@@ -1,8 +1,10 @@
-//! The read API, as Loki and Tempo have it, and the pages for people.
+//! The read API, as Loki, Tempo and Prometheus have it, and the pages for people.
 
 mod guard;
 mod loki;
 mod pages;
+mod prometheus;
+mod promql;
 mod tempo;
 mod tempo_json;
 
@@ -19,7 +21,11 @@ use crate::store::{ReadError, Store};
 /// On loopback there is no password, so a request must also name this machine as its host: else a web page
 /// elsewhere could point a name of its own at it and read everything through a visitor's browser.
 pub fn router(store: Store, address: SocketAddr) -> Router {
-    let router = Router::new().merge(pages::router()).merge(loki::router()).merge(tempo::router());
+    let router = Router::new()
+        .merge(pages::router())
+        .merge(loki::router())
+        .merge(tempo::router())
+        .merge(prometheus::router());
     let router = router.with_state(store).layer(middleware::from_fn(guard::headers));
     if address.ip().is_loopback() {
         router.layer(middleware::from_fn(guard::this_machine_only))

@@ -11,7 +11,7 @@ use super::slice::Slice;
 use crate::record::{Batch, Body, LogBatch, LogRecord, SpanBatch, find_text, value_text};
 
 /// More streams or origins than this are looked up in the slice instead of in memory.
-const MAX_INTERNED: usize = 4096;
+pub(super) const MAX_INTERNED: usize = 4096;
 
 /// What a row takes beside its text or span, roughly: columns, indexes, page overhead.
 const ROW_BYTES: u64 = 160;
@@ -21,6 +21,9 @@ const ROW_BYTES: u64 = 160;
 pub(super) struct Interned {
     streams: HashMap<(String, String), i64>,
     origins: HashMap<Vec<u8>, i64>,
+    /// Of metrics: by name, kind, labels and scope.
+    pub(super) series: HashMap<(String, &'static str, String, String), i64>,
+    pub(super) bounds: HashMap<Vec<u8>, i64>,
 }
 
 impl Interned {
@@ -28,6 +31,8 @@ impl Interned {
     pub(super) fn clear(&mut self) {
         self.streams.clear();
         self.origins.clear();
+        self.series.clear();
+        self.bounds.clear();
     }
 }
 
@@ -43,7 +48,12 @@ pub(super) fn estimated_bytes(batch: &Batch) -> u64 {
             .map(|resource| resource.encoded_len() as u64)
             .sum::<u64>()
             .saturating_add(batch.span_count() as u64 * ROW_BYTES),
-        Batch::Metrics(_) => 0,
+        Batch::Metrics(batch) => batch
+            .resource_metrics
+            .iter()
+            .map(|resource| resource.encoded_len() as u64)
+            .sum::<u64>()
+            .saturating_add(batch.point_count() as u64 * ROW_BYTES),
     }
 }
 
@@ -56,7 +66,7 @@ fn line_bytes(record: &LogRecord) -> u64 {
     (body + attributes) as u64 + ROW_BYTES
 }
 
-/// Adds a batch to the slice that `connection` writes, inside the caller's transaction.
+/// Adds lines or spans to the slice that `connection` writes, inside the caller's transaction.
 pub(super) fn insert(
     connection: &Connection,
     slice: &Slice,
@@ -69,6 +79,7 @@ pub(super) fn insert(
             .iter()
             .try_for_each(|batch| insert_lines(connection, slice, interned, cluster, batch)),
         Batch::Spans(batch) => insert_spans(connection, slice, interned, batch),
+        // They are written by [`PointWriter`](super::insert_points::PointWriter), which remembers more.
         Batch::Metrics(_) => Ok(()),
     }
 }
@@ -243,6 +254,6 @@ fn json(pairs: &Pairs) -> String {
 }
 
 /// OTLP's times are unsigned, SQLite's integers are not; the year 2262 has to wait.
-fn clamp(unsigned: u64) -> i64 {
+pub(super) fn clamp(unsigned: u64) -> i64 {
     i64::try_from(unsigned).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,10 @@ use rusqlite::{Connection, OpenFlags};
 
 /// The version of the tables below, kept in every slice as `user_version`. It goes up with every
 /// change; older slices stay readable until retention has deleted the last of them.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
+
+/// The oldest version that can still be read: without the tables of metrics, else the same.
+const OLDEST: i32 = 1;
 
 /// Times are nanoseconds since 1970, ids are bytes, JSON objects have sorted keys.
 const TABLES: &str = "
@@ -48,6 +51,34 @@ const TABLES: &str = "
     );
     CREATE INDEX span_trace ON span (trace_id);
     CREATE INDEX span_start ON span (start);
+    CREATE TABLE series (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,       -- the family's, without what its samples append
+        kind TEXT NOT NULL,       -- counter, gauge, histogram or summary
+        labels TEXT NOT NULL,     -- a JSON object
+        scope TEXT NOT NULL,      -- the library that made it
+        help TEXT NOT NULL,
+        UNIQUE (name, kind, labels, scope)
+    );
+    CREATE TABLE bounds (
+        id INTEGER PRIMARY KEY,
+        data BLOB NOT NULL UNIQUE -- a histogram's upper bounds or a summary's quantiles: doubles, little-endian
+    );
+    CREATE TABLE point (
+        series INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        value REAL,               -- a number, or the sum of observations; NULL where there is none
+        bounds INTEGER,
+        data BLOB,                -- a histogram's counts, each bucket's own, or a summary's count and values: varints, doubles
+        PRIMARY KEY (series, time)
+    ) WITHOUT ROWID;
+    CREATE TABLE example (
+        series INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        value REAL NOT NULL,
+        labels TEXT NOT NULL,     -- a JSON object: trace_id, span_id and others
+        PRIMARY KEY (series, time, value)
+    ) WITHOUT ROWID;
 ";
 
 /// How long the writer waits for a lock: readers hold none for long.
@@ -66,6 +97,8 @@ pub(super) fn create(path: &Path, slice_bytes: u64) -> rusqlite::Result<Connecti
 pub(super) enum Opened {
     /// A slice that can be read and written.
     Slice(Connection),
+    /// A slice of an older version: it is read, and not written on.
+    Older(Connection),
     /// A file without tables: its making was interrupted.
     Unfinished,
     /// A slice of a version that this program does not know.
@@ -82,6 +115,7 @@ pub(super) fn open(path: &Path, slice_bytes: u64) -> rusqlite::Result<Opened> {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(match version {
         VERSION => Opened::Slice(connection),
+        OLDEST..VERSION => Opened::Older(connection),
         0 if tables == 0 => Opened::Unfinished,
         foreign => Opened::Foreign(foreign),
     })

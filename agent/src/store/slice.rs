@@ -15,6 +15,8 @@ pub(super) struct Slice {
     pub(super) lines: TimeBounds,
     /// When its spans started.
     pub(super) spans: TimeBounds,
+    /// When its metrics' points were taken; empty in a slice of the first version.
+    pub(super) points: TimeBounds,
     sealed: AtomicBool,
     damaged: AtomicBool,
 }
@@ -40,6 +42,7 @@ impl Slice {
             path,
             lines: TimeBounds::default(),
             spans: TimeBounds::default(),
+            points: TimeBounds::default(),
             sealed: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
         }

@@ -11,6 +11,7 @@ use super::Config;
 use super::directory::{Directory, slice_bytes};
 use super::error::{StoreError, WriteError, is_corruption};
 use super::insert::{Interned, estimated_bytes, insert};
+use super::insert_points::PointWriter;
 use super::retain::next_to_delete;
 use super::schema::{self, Opened};
 use super::slice::{Slice, Slices};
@@ -48,6 +49,7 @@ pub(super) struct Writer {
     newest: Newest,
     /// Full slices whose log could not be copied back yet, because somebody was reading.
     sealing: Vec<(Arc<Slice>, Connection)>,
+    points: PointWriter,
 }
 
 struct Newest {
@@ -58,7 +60,7 @@ struct Newest {
 
 impl WriterHandle {
     pub(super) async fn write(&self, batch: Arc<Batch>) -> Result<(), WriteError> {
-        if batch.items() == 0 || matches!(*batch, Batch::Metrics(_)) {
+        if batch.items() == 0 {
             return Ok(());
         }
         let bytes = estimated_bytes(&batch);
@@ -92,10 +94,13 @@ impl Writer {
         let slice_bytes = config.max_bytes / SLICES;
         let slices = Arc::new(Slices::default());
         let mut sealing = Vec::new();
+        // The last slice, if it can be written on.
+        let mut current = None;
         for number in &numbers {
             let path = directory.slice_path(*number);
             match take_up(*number, path.clone(), slice_bytes) {
-                Ok((slice, connection)) => {
+                Ok(TakenUp { slice, connection, is_current }) => {
+                    current = is_current.then_some(*number);
                     slices.push(Arc::clone(&slice));
                     sealing.push((slice, connection));
                 }
@@ -112,7 +117,9 @@ impl Writer {
                 Err(Unreadable::Failed(source)) => return Err(StoreError::Slice { path, source }),
             }
         }
-        let newest = match sealing.pop_if(|(slice, _)| Some(&slice.number) == numbers.last()) {
+        let newest = match sealing.pop_if(|(slice, _)| {
+            current == Some(slice.number) && current.as_ref() == numbers.last()
+        }) {
             Some((slice, connection)) => Newest::new(slice, connection),
             None => {
                 let number = numbers.last().map_or(1, |last| last + 1);
@@ -130,6 +137,7 @@ impl Writer {
             slice_bytes,
             newest,
             sealing,
+            points: PointWriter::default(),
         };
         writer.seal_full_slices();
         // The cap may have become smaller since.
@@ -175,6 +183,7 @@ impl Writer {
             }
             let (batches, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
             let result = self.commit(&batches, waiting);
+            self.points.settle(result.is_ok(), &self.metrics);
             if let Err(error) = &result {
                 self.count(error);
                 self.newest.interned.clear();
@@ -200,7 +209,7 @@ impl Writer {
             self.rotate()?;
         }
         self.make_room(payload_bytes)?;
-        match self.newest.add(batches, self.cluster.as_deref()) {
+        match self.newest.add(batches, self.cluster.as_deref(), &mut self.points) {
             Err(error) if is_corruption(&error) => {
                 self.replace_damaged(&error)?;
                 Err(error.into())
@@ -300,36 +309,56 @@ impl Newest {
     }
 
     /// All of the batches, or none.
-    fn add(&mut self, batches: &[Arc<Batch>], cluster: Option<&str>) -> rusqlite::Result<()> {
+    fn add(
+        &mut self,
+        batches: &[Arc<Batch>],
+        cluster: Option<&str>,
+        points: &mut PointWriter,
+    ) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         for batch in batches {
-            insert(&transaction, &self.slice, &mut self.interned, cluster, batch)?;
+            let interned = &mut self.interned;
+            match &**batch {
+                Batch::Metrics(batch) => {
+                    points.insert(&transaction, &self.slice, interned, batch)?;
+                }
+                batch => insert(&transaction, &self.slice, interned, cluster, batch)?,
+            }
         }
         transaction.commit()
     }
 }
 
 /// Opens a slice that an earlier process left, and learns which times it covers.
-fn take_up(
-    number: u64,
-    path: PathBuf,
-    slice_bytes: u64,
-) -> Result<(Arc<Slice>, Connection), Unreadable> {
-    let connection = match schema::open(&path, slice_bytes)? {
-        Opened::Slice(connection) => connection,
+fn take_up(number: u64, path: PathBuf, slice_bytes: u64) -> Result<TakenUp, Unreadable> {
+    let (connection, is_current) = match schema::open(&path, slice_bytes)? {
+        Opened::Slice(connection) => (connection, true),
+        Opened::Older(connection) => (connection, false),
         Opened::Unfinished => return Err(Unreadable::Unfinished),
         Opened::Foreign(version) => return Err(Unreadable::Foreign(version)),
     };
     let slice = Slice::new(number, path);
-    for (sql, bounds) in [
+    let mut questions = vec![
         ("SELECT min(time), max(time) FROM line", &slice.lines),
         ("SELECT min(start), max(start) FROM span", &slice.spans),
-    ] {
+    ];
+    if is_current {
+        questions.push(("SELECT min(time), max(time) FROM point", &slice.points));
+    }
+    for (sql, bounds) in questions {
         let (min, max): (Option<i64>, Option<i64>) =
             connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         min.into_iter().chain(max).for_each(|time| bounds.widen(time));
     }
-    Ok((Arc::new(slice), connection))
+    Ok(TakenUp { slice: Arc::new(slice), connection, is_current })
+}
+
+/// A slice that an earlier process left.
+struct TakenUp {
+    slice: Arc<Slice>,
+    connection: Connection,
+    /// Whether it can be written on.
+    is_current: bool,
 }
 
 /// Why a slice is not taken up.

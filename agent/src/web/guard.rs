@@ -13,7 +13,10 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; scr
 
 /// Refuses what is no reading, and adds the headers that browsers heed.
 pub(super) async fn headers(request: Request, next: Next) -> Response {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    // Grafana sends its questions to Prometheus as forms.
+    let is_question = request.method() == Method::POST
+        && request.uri().path().starts_with(super::prometheus::PREFIX);
+    if !is_question && !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allow = [(header::ALLOW, "GET, HEAD")];
         let text = "this API only reads: use GET\n";
         return (StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response();

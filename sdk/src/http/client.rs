@@ -85,7 +85,7 @@ where
         let current = span::current();
         let resends =
             request.extensions().get().map(|ResendCount(count)| *count).filter(|count| *count > 0);
-        let started = start(current.as_ref(), self.place, request.method(), resends, || {
+        let mut started = start(current.as_ref(), self.place, request.method(), resends, || {
             let uri = request.uri();
             let authority = uri.authority()?;
             Some(semconv::Target {

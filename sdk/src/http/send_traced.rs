@@ -24,17 +24,18 @@ impl SendTraced for reqwest::RequestBuilder {
         let started = request.map(|mut request| {
             let current = span::current();
             let place = Place::default();
-            let started = client::start(current.as_ref(), place, request.method(), None, || {
-                let url = request.url();
-                Some(semconv::Target {
-                    scheme: url.scheme(),
-                    host: url.host_str()?,
-                    port: url.port(),
-                    has_userinfo: !url.username().is_empty() || url.password().is_some(),
-                    path: url.path(),
-                    query: url.query(),
-                })
-            });
+            let mut started =
+                client::start(current.as_ref(), place, request.method(), None, || {
+                    let url = request.url();
+                    Some(semconv::Target {
+                        scheme: url.scheme(),
+                        host: url.host_str()?,
+                        port: url.port(),
+                        has_userinfo: !url.username().is_empty() || url.password().is_some(),
+                        path: url.path(),
+                        query: url.query(),
+                    })
+                });
             let headers = request.headers_mut();
             let inject = |exchange: &Exchange| client::inject(current.as_ref(), exchange, headers);
             let (exchange, ()) = started.run(inject);

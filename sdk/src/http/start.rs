@@ -20,23 +20,15 @@ pub(super) enum Place {
     Context,
 }
 
-/// A span that has started.
-#[allow(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be dearer")]
-pub(super) enum Started {
-    /// Ours, which is nowhere yet.
-    Unplaced(Unplaced),
-    /// Another's, which is in its place already; or there is none.
-    Placed(Exchange),
-}
-
-pub(super) struct Unplaced {
-    span: Span,
+/// A span that has started, and has to be put in its place. It is large, so it stays where it is until then.
+pub(super) struct Started {
+    span: Option<Span>,
     place: Place,
     side: Side,
 }
 
 /// Whose span it is, and what is around it.
-pub(super) enum Side {
+enum Side {
     /// The context has the caller's baggage, if there is any.
     Server {
         context: Context,
@@ -45,6 +37,8 @@ pub(super) enum Side {
     Client {
         context: Context,
     },
+    /// Another's, which is in its place already; or there is none.
+    Placed(Option<Exchange>),
 }
 
 /// A server's span continues the caller's trace, or begins one: whatever span is active around the
@@ -58,12 +52,12 @@ pub(super) fn server<F>(
 where
     F: FnOnce(&mut Content),
 {
-    let Some(current) = current else { return Started::Placed(foreign::server(caller, begin)) };
+    let Some(current) = current else { return Started::placed(foreign::server(caller, begin)) };
     let has_baggage = caller.has_baggage();
     let Caller { parent, links, context } = caller;
     let parent = parent.as_ref().map_or(Parent::None, Parent::Remote);
-    let span = open(current, parent, begin, links);
-    Started::Unplaced(Unplaced { span, place, side: Side::Server { context, has_baggage } })
+    let span = Some(open(current, parent, begin, links));
+    Started { span, place, side: Side::Server { context, has_baggage } }
 }
 
 /// A client's span is a child of the span that is active.
@@ -71,10 +65,10 @@ pub(super) fn client<F>(current: Option<&InForce>, place: Place, begin: Begin<F>
 where
     F: FnOnce(&mut Content),
 {
-    let Some(current) = current else { return Started::Placed(foreign::client(begin)) };
+    let Some(current) = current else { return Started::placed(foreign::client(begin)) };
     let context = Context::current();
-    let span = open(current, Parent::Context(&context), begin, Vec::new());
-    Started::Unplaced(Unplaced { span, place, side: Side::Client { context } })
+    let span = Some(open(current, Parent::Context(&context), begin, Vec::new()));
+    Started { span, place, side: Side::Client { context } }
 }
 
 fn open<F>(current: &InForce, parent: Parent<'_>, begin: Begin<F>, links: Vec<Link>) -> Span
@@ -88,64 +82,57 @@ where
 impl Started {
     /// For a request that has no span.
     pub(super) fn nothing() -> Self {
-        Self::Placed(Exchange::untraced())
+        Self::placed(Exchange::untraced())
+    }
+
+    fn placed(exchange: Exchange) -> Self {
+        Self { span: None, place: Place::default(), side: Side::Placed(Some(exchange)) }
     }
 
     /// Puts the span in its place, and does the first piece of the work in it.
-    pub(super) fn run<T>(self, work: impl FnOnce(&Exchange) -> T) -> (Exchange, T) {
-        match self {
-            Self::Placed(exchange) => exchange.begun(work),
-            Self::Unplaced(unplaced) => unplaced.run(work),
-        }
-    }
-}
-
-impl Unplaced {
-    fn run<T>(self, work: impl FnOnce(&Exchange) -> T) -> (Exchange, T) {
-        // Where a span is not recorded its ids are all there is to it, and need no box.
-        let ids = self.span.span_context();
-        if !ids.is_valid() {
-            return Exchange::untraced().begun(work);
-        }
-        let is_recorded = self.span.is_recording();
-        if self.place == Place::Context {
-            let context = self.side.context();
-            let context = if is_recorded {
-                context.with_span(self.span)
-            } else {
-                context.with_remote_span_context(ids.clone())
-            };
-            return Exchange::in_context(context, is_recorded).begun(work);
-        }
-        match enter(self.side.carrier(), self.span) {
-            Ok((entered, context)) => {
-                Exchange::in_context(context, is_recorded).begun_in(entered, work)
+    pub(super) fn run<T>(&mut self, work: impl FnOnce(&Exchange) -> T) -> (Exchange, T) {
+        let ids = self.span.as_ref().map(Span::span_context).filter(|ids| ids.is_valid());
+        let around = match &mut self.side {
+            Side::Placed(exchange) => {
+                return exchange.take().unwrap_or_else(Exchange::untraced).begun(work);
             }
-            Err(span) => {
-                let context = self.side.context().with_span(span);
-                Exchange::in_context(context, is_recorded).begun(work)
+            Side::Server { context, .. } | Side::Client { context } => std::mem::take(context),
+        };
+        let Some(ids) = ids else { return Exchange::untraced().begun(work) };
+        let is_recorded = self.span.as_ref().is_some_and(Span::is_recording);
+        if self.place == Place::Context && !is_recorded {
+            // The ids are all there is to it, and need no box.
+            let context = around.with_remote_span_context(ids.clone());
+            return Exchange::in_context(context, false).begun(work);
+        }
+        if self.place == Place::TracingSpan {
+            let carrier = self.side.carrier(&around);
+            if let Some((entered, context)) = enter(carrier, &mut self.span) {
+                return Exchange::in_context(context, is_recorded).begun_in(entered, work);
             }
         }
+        let context = match self.span.take() {
+            Some(span) => around.with_span(span),
+            None => around,
+        };
+        Exchange::in_context(context, is_recorded).begun(work)
     }
 }
 
 impl Side {
-    fn context(&self) -> &Context {
-        let (Self::Server { context, .. } | Self::Client { context }) = self;
-        context
-    }
-
-    fn carrier(&self) -> tracing::Span {
+    fn carrier(&self, around: &Context) -> tracing::Span {
         match self {
-            Self::Client { .. } => info_span!(target: "spanline::http", "spanline.carrier"),
-            Self::Server { context, has_baggage } => {
+            Self::Server { has_baggage, .. } => {
                 let carrier =
                     info_span!(target: "spanline::http", parent: None, "spanline.carrier");
                 if *has_baggage {
                     // Cannot fail: the carrier is new.
-                    let _ = carrier.set_parent(context.clone());
+                    let _ = carrier.set_parent(around.clone());
                 }
                 carrier
+            }
+            Self::Client { .. } | Self::Placed(_) => {
+                info_span!(target: "spanline::http", "spanline.carrier")
             }
         }
     }

@@ -20,25 +20,18 @@ thread_local! {
 
 /// Enters `carrier`, which carries `span` from then on, and gives back the context that has it.
 ///
-/// # Errors
-/// The span itself, if the carrier is disabled, has started another, or its layer asks another tracer.
-#[allow(
-    clippy::result_large_err,
-    reason = "it is the span that comes back, to be put elsewhere at once"
-)]
-pub(crate) fn enter(carrier: tracing::Span, span: Span) -> Result<(EnteredSpan, Context), Span> {
-    let mut handed = Some(span);
+/// `None` leaves the span where it is: the carrier is disabled, has started another, or its layer asks
+/// another tracer.
+pub(crate) fn enter(
+    carrier: tracing::Span,
+    span: &mut Option<Span>,
+) -> Option<(EnteredSpan, Context)> {
     // The cell is gone while the thread is torn down.
-    let _ = HANDED_OVER.try_with(|cell| cell.set(handed.take()));
-    if let Some(span) = handed {
-        return Err(span);
-    }
+    HANDED_OVER.try_with(|cell| cell.set(span.take())).ok()?;
     // The layer starts the span of what is entered for the first time.
     let entered = carrier.entered();
-    match handed_over() {
-        None => Ok((entered, Context::current())),
-        Some(span) => Err(span),
-    }
+    *span = handed_over();
+    span.is_none().then(|| (entered, Context::current()))
 }
 
 /// The span that is being handed over on this thread, for the tracer.

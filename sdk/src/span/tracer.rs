@@ -242,27 +242,36 @@ impl Tracer {
             return Span::unrecorded(span_context);
         }
         let start_time = start_time.unwrap_or_else(now);
-        let recording = Recording {
-            tracer: self.clone(),
-            parent_span_id,
-            parent_span_is_remote,
-            kind: start.kind,
-            name: start.name,
-            start_time,
-            end_time: start_time,
-            content: Content::default(),
-            dropped_attributes: 0,
-            events: SpanEvents::default(),
-            links: limits.links(start.links),
-            status: Status::Unset,
+        let context = span_context.clone();
+        // Made where it stays: it is large, and each move is a copy.
+        let mut span = Span {
+            context: span_context,
+            recording: Some(Ended {
+                context,
+                recording: Recording {
+                    tracer: self.clone(),
+                    parent_span_id,
+                    parent_span_is_remote,
+                    kind: start.kind,
+                    name: start.name,
+                    start_time,
+                    end_time: start_time,
+                    content: Content::default(),
+                    dropped_attributes: 0,
+                    events: SpanEvents::default(),
+                    links: limits.links(start.links),
+                    status: Status::Unset,
+                },
+            }),
         };
-        let mut ended = Ended { context: span_context.clone(), recording };
-        let recording = &mut ended.recording;
-        (start.content)(&mut recording.content);
-        recording.content.attributes.extend(further);
-        recording.dropped_attributes =
-            limits.bound(&mut recording.content.attributes, limits.counts.max_attributes_per_span);
-        Span { context: span_context, recording: Some(ended) }
+        span.record(|recording, limits| {
+            let Recording { content, dropped_attributes, .. } = recording;
+            (start.content)(content);
+            content.attributes.extend(further);
+            *dropped_attributes =
+                limits.bound(&mut content.attributes, limits.counts.max_attributes_per_span);
+        });
+        span
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Call {
 impl Call {
     /// Does the first piece of the work in a span that has started.
     pub(super) fn begin<T>(
-        started: Started,
+        mut started: Started,
         side: Side,
         work: impl FnOnce(&Exchange) -> T,
     ) -> (Self, T) {

@@ -5,6 +5,7 @@ use std::io;
 pub use init_tracing_opentelemetry::TracingConfig as Init;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use spanline::{LogFormat, LogOutput};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, Layer};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt};
@@ -20,8 +21,14 @@ pub fn area() -> Area {
         max_operations: u32::MAX,
         counts_instructions: true,
         subjects: vec![
-            Subject::operation("spanline text, real writer", spanline_text),
-            Subject::operation("spanline json, real writer", spanline_json),
+            Subject::operation("spanline text", || spanline(LogFormat::Text, LogOutput::Discard)),
+            Subject::operation("spanline json", || spanline(LogFormat::Json, LogOutput::Discard)),
+            Subject::operation("spanline text, real writer", || {
+                spanline(LogFormat::Text, nowhere())
+            }),
+            Subject::operation("spanline json, real writer", || {
+                spanline(LogFormat::Json, nowhere())
+            }),
             Subject::operation("fmt", fmt),
             Subject::operation("fmt, RUST_LOG", fmt_filtered),
             Subject::operation("fmt json", fmt_json),
@@ -38,20 +45,29 @@ pub fn area() -> Area {
             Subject::operation("init-tracing-opentelemetry json", || {
                 init_tracing(Init::with_json_format)
             }),
-            Subject::threads("two: spanline text, real writer", start_text, inside_a_span),
+            Subject::threads(
+                "two: spanline text",
+                || start(LogFormat::Text, LogOutput::Discard),
+                inside_a_span,
+            ),
+            Subject::threads(
+                "two: spanline text, real writer",
+                || start(LogFormat::Text, nowhere()),
+                inside_a_span,
+            ),
             Subject::threads("two: fmt", start_fmt, inside_a_span),
         ],
         works: vec![
             Work {
                 name: "text line, ids and 2 fields, to a sink",
-                ours: vec!["spanline text, real writer"],
+                ours: vec!["spanline text", "spanline text, real writer"],
                 peers: vec!["fmt", "fmt + Context::current ids", "init-tracing-opentelemetry"],
                 baseline: "fmt",
                 goals: vec![Goal::TimeRatio(0.20)],
             },
             Work {
                 name: "the same with a RUST_LOG filter on",
-                ours: vec!["spanline text, real writer"],
+                ours: vec!["spanline text", "spanline text, real writer"],
                 peers: vec!["fmt, RUST_LOG", "fmt + Context::current ids, RUST_LOG"],
                 baseline: "fmt, RUST_LOG",
                 goals: vec![
@@ -62,7 +78,7 @@ pub fn area() -> Area {
             },
             Work {
                 name: "json line, ids and 2 fields, to a sink",
-                ours: vec!["spanline json, real writer"],
+                ours: vec!["spanline json", "spanline json, real writer"],
                 peers: vec![
                     "fmt json",
                     "fmt json, RUST_LOG",
@@ -74,7 +90,7 @@ pub fn area() -> Area {
             },
             Work {
                 name: "text lines by two threads, to a sink",
-                ours: vec!["two: spanline text, real writer"],
+                ours: vec!["two: spanline text", "two: spanline text, real writer"],
                 peers: vec!["two: fmt"],
                 baseline: "two: fmt",
                 goals: vec![Goal::Speedup(1.6)],
@@ -83,25 +99,20 @@ pub fn area() -> Area {
     }
 }
 
-/// Ours in a format, with its real writer; the lines go to /dev/null. A filter is always on.
-fn start(format: spanline::LogFormat) {
-    let output = spanline::LogOutput::File("/dev/null".into());
+/// Ours; a filter is always on.
+fn start(format: LogFormat, output: LogOutput) {
     let builder = spanline::builder("peers").log_format(format).log_output(output);
     // It runs until the process ends.
     std::mem::forget(builder.log_filter("info").otlp_endpoint(NOBODY).init());
 }
 
-fn start_text() {
-    start(spanline::LogFormat::Text);
+/// With the real queue and writer, who writes to /dev/null.
+fn nowhere() -> LogOutput {
+    LogOutput::File("/dev/null".into())
 }
 
-fn spanline_text() -> Operation {
-    start_text();
-    inside_a_span()
-}
-
-fn spanline_json() -> Operation {
-    start(spanline::LogFormat::Json);
+fn spanline(format: LogFormat, output: LogOutput) -> Operation {
+    start(format, output);
     inside_a_span()
 }
 

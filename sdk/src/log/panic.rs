@@ -4,6 +4,8 @@ use std::panic::{self, PanicHookInfo};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry::{Context, KeyValue};
 use tracing::Level;
 
 use super::Lines;
@@ -18,7 +20,7 @@ const FLUSH_FOR: Duration = Duration::from_millis(100);
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync + 'static>;
 
 /// From now on a panic is counted and written as a line of level ERROR, in place of the standard
-/// library's text. A hook that the program had set before runs after that.
+/// library's text, and the active span fails of it. A hook that the program had set before runs after that.
 ///
 /// On a thread that is panicking nothing is installed: the standard library forbids it.
 pub(crate) fn install_panic_hook(lines: &Lines) {
@@ -62,6 +64,7 @@ fn emit(lines: &Lines, info: &PanicHookInfo<'_>) {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a value that is not text");
+    mark_span(message);
     let location = info.location();
     let thread = thread::current();
     lines.emit(false, Priority::High, |fields| {
@@ -78,4 +81,23 @@ fn emit(lines: &Lines, info: &PanicHookInfo<'_>) {
             ids: context::active(),
         }
     });
+}
+
+/// The active span's status becomes an error, and it gets an `exception` event as the semantic conventions
+/// have it.
+fn mark_span(message: &str) {
+    if context::active().is_none() {
+        return;
+    }
+    // A clone, since the span's code may ask for the context, too.
+    let active = Context::current();
+    let span = active.span();
+    if span.is_recording() {
+        let attributes = vec![
+            KeyValue::new("exception.type", "panic"),
+            KeyValue::new("exception.message", message.to_owned()),
+        ];
+        span.add_event("exception", attributes);
+        span.set_status(Status::error(format!("panicked: {message}")));
+    }
 }

@@ -2,6 +2,9 @@
 
 use std::panic;
 
+use opentelemetry::trace::Status;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span as SdkSpan, SpanData, SpanProcessor};
 use tracing::info_span;
 
 use super::alone::alone;
@@ -78,5 +81,42 @@ fn a_panic_without_text_and_one_in_a_thread_are_lines_too() {
         assert_eq!(lines[0]["message"], "panicked: a value that is not text");
         assert_eq!(lines[1]["thread"], "worker");
         assert_eq!(scene.lines.panics(), 2);
+    });
+}
+
+/// Keeps every span that has ended.
+#[derive(Clone, Debug, Default)]
+struct Ended(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanProcessor for Ended {
+    fn on_start(&self, _span: &mut SdkSpan, _context: &opentelemetry::Context) {}
+    fn on_end(&self, span: SpanData) {
+        self.0.lock().unwrap().push(span);
+    }
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panic_fails_the_active_span() {
+    alone("panics::a_panic_fails_the_active_span", || {
+        let ended = Ended::default();
+        let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
+        let scene = Scene::of(&settings(LogFormat::Json), provider);
+        install_panic_hook(&scene.lines);
+        let ids = panics_in_a_span(&scene).unwrap();
+        let spans = ended.0.lock().unwrap();
+        assert_eq!(spans[0].span_context.span_id().to_bytes(), ids.span_id);
+        let message = "cannot divide 7 by zero\nreally";
+        assert_eq!(spans[0].status, Status::error(format!("panicked: {message}")));
+        let [event] = &spans[0].events.events[..] else { panic!("{:?}", spans[0].events) };
+        let attributes: Vec<_> =
+            event.attributes.iter().map(|one| (one.key.as_str(), one.value.as_str())).collect();
+        let expected = [("exception.type", "panic".into()), ("exception.message", message.into())];
+        assert_eq!((&*event.name, attributes), ("exception", expected.to_vec()));
     });
 }

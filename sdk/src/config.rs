@@ -15,8 +15,8 @@ use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 
 use crate::endpoint::OtlpProtocol;
 use crate::log::{
-    DEFAULT_FILE_BYTES, DEFAULT_FILES_KEPT, DEFAULT_QUEUE_BYTES, DEFAULT_RESERVED_BYTES, LogFormat,
-    LogOutput,
+    DEFAULT_FILE_BYTES, DEFAULT_FILES_KEPT, DEFAULT_QUEUE_BYTES, DEFAULT_RESERVED_BYTES,
+    LineOptions, LogFormat, LogOutput,
 };
 use crate::vars::Reader;
 
@@ -29,6 +29,7 @@ pub(crate) use spans::ExportConfig;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Overrides {
     pub(crate) log_format: Option<LogFormat>,
+    pub(crate) line_options: LineOptions,
     pub(crate) log_output: Option<LogOutput>,
     pub(crate) log_queue_bytes: Option<usize>,
     pub(crate) log_reserved_bytes: Option<usize>,
@@ -52,6 +53,7 @@ pub(crate) struct Overrides {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
+    pub(crate) line_options: LineOptions,
     pub(crate) log_output: LogOutput,
     pub(crate) log_queue_bytes: usize,
     /// The part of the queue for WARN and ERROR alone.
@@ -109,6 +111,7 @@ impl Config {
         let is_disabled = reader.boolean("OTEL_SDK_DISABLED").unwrap_or(false);
         Self {
             log_format: log_format.unwrap_or_default(),
+            line_options: overrides.line_options.read(overrides.log_format.is_some(), reader),
             log_output: log_output.unwrap_or_default(),
             log_queue_bytes: log_queue_bytes.unwrap_or(DEFAULT_QUEUE_BYTES),
             log_reserved_bytes: log_reserved_bytes.unwrap_or(DEFAULT_RESERVED_BYTES),
@@ -155,6 +158,7 @@ mod tests {
             include_str!("config/http.rs"),
             include_str!("config/metrics.rs"),
             include_str!("config/spans.rs"),
+            include_str!("log/options.rs"),
             include_str!("otlp_signal.rs"),
             include_str!("endpoint.rs"),
             include_str!("resource.rs"),

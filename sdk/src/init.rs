@@ -1,6 +1,7 @@
 //! Starts telemetry: the one place that sets global state, and the one that takes it down.
 
 mod gate;
+mod lines;
 
 use std::fmt;
 use std::io;
@@ -105,6 +106,8 @@ struct Started {
 impl Builder {
     /// How log lines are written; `SPANLINE_LOG_FORMAT` otherwise, and [`LogFormat::Text`] by default.
     pub fn log_format(mut self, format: LogFormat) -> Self {
+        self.overrides.line_options.template = None;
+        self.overrides.line_options.own = None;
         self.overrides.log_format = Some(format);
         self
     }
@@ -332,6 +335,7 @@ impl Plan {
     fn log_settings(&self) -> LogSettings {
         LogSettings {
             format: self.config.log_format,
+            options: self.config.line_options.clone(),
             output: self.config.log_output.clone(),
             queue_bytes: self.config.log_queue_bytes,
             reserved_bytes: self.config.log_reserved_bytes,

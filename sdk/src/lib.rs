@@ -58,7 +58,7 @@ mod init;
 mod serve;
 mod spawn;
 
-mod log;
+pub mod log;
 mod trace;
 
 pub mod http;

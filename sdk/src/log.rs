@@ -1,22 +1,42 @@
-//! An event becomes a line.
+//! How a log line looks: formats, a [`Format`] of your own, fields that are on every line.
 //!
-//! `layer` takes the event and finds its ids; `render` makes the line (`fields`, then a `format`,
-//! with `escape`, `time` and `digits` below it) in memory of its own thread; `ring` queues it within
-//! bounds; `writer` hands it to an `output`. Nothing up to the ring waits for anything but a copy.
+//! ```
+//! use spanline::log::LogTime;
+//!
+//! let _telemetry = spanline::builder("checkout")
+//!     .log_template("{time} {level} {[ids] }{target}: {message}{ fields}")
+//!     .log_time(LogTime::Local)
+//!     .log_field("shard", 7)
+//!     .log_span_fields(true)
+//!     .init();
+//! ```
+//!
+//! Of fields with one name the one that is nearest to the event wins: its own, then the hook's, then those of its
+//! span and of the spans around it, then fixed ones with `location` and `thread`. The others are left out.
+
+// An event becomes a line.
+//
+// `layer` takes the event and finds its ids; `render` makes the line (`fields`, then a `format`,
+// with `escape`, `time` and `digits` below it) in memory of its own thread; `ring` queues it within
+// bounds; `writer` hands it to an `output`. Nothing up to the ring waits for anything but a copy.
 
 mod digits;
 mod escape;
+mod extra;
 mod fields;
 mod format;
 mod layer;
 mod ledger;
+mod options;
 mod out;
 mod output;
+mod own;
 mod panic;
 mod render;
 mod ring;
 mod settings;
 mod sink;
+mod template;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -38,14 +58,18 @@ use ring::Next;
 use ring::{Priority, Ring};
 use sink::Sink;
 
+pub use extra::{Extra, FixedValue};
 pub(crate) use layer::LineLayer;
 pub use ledger::{LineDrops, LineLedger};
+pub(crate) use options::{LineOptions, Own};
+pub use own::{Format, Line};
 pub(crate) use panic::install_panic_hook;
 pub(crate) use settings::LogSettings;
 pub(crate) use settings::{
     DEFAULT_FILE_BYTES, DEFAULT_FILES_KEPT, DEFAULT_QUEUE_BYTES, DEFAULT_RESERVED_BYTES,
 };
 pub use settings::{LogFormat, LogOutput, ParseLogFormatError};
+pub use time::LogTime;
 
 /// Opens the output and starts the writer.
 ///
@@ -55,7 +79,7 @@ pub use settings::{LogFormat, LogOutput, ParseLogFormatError};
 pub(crate) fn start(settings: LogSettings) -> io::Result<(LineLayer, Lines)> {
     match output::open(&settings)? {
         Some(output) => start_with_output(&settings, output),
-        None => Ok(started(Arc::new(Renderer::new(&settings)), Sink::discard())),
+        None => Ok(started(&settings, Arc::new(Renderer::new(&settings)), Sink::discard())),
     }
 }
 
@@ -64,7 +88,7 @@ pub(crate) fn without_writer(settings: &LogSettings) -> (LineLayer, Lines) {
     let renderer = Arc::new(Renderer::new(settings));
     let ring = ring(settings, &renderer);
     ring.writer_is_gone();
-    started(renderer, Sink::Ring(ring))
+    started(settings, renderer, Sink::Ring(ring))
 }
 
 /// Without a writer: lines wait until they are [taken](Lines::take).
@@ -75,7 +99,7 @@ pub(crate) fn kept(settings: LogSettings) -> (LineLayer, Lines) {
     let settings = LogSettings { queue_bytes: KEPT_BYTES, ..settings };
     let renderer = Arc::new(Renderer::new(&settings));
     let ring = ring(&settings, &renderer);
-    started(renderer, Sink::Ring(ring))
+    started(&settings, renderer, Sink::Ring(ring))
 }
 
 fn start_with_output(
@@ -88,7 +112,7 @@ fn start_with_output(
     let notice_line = Box::new(move |drops| notice_line(&notices, drops));
     // The thread is not joined: it may be stuck in a write for as long as the process lives.
     drop(writer::spawn(Arc::clone(&ring), output, notice_line)?);
-    Ok(started(renderer, Sink::Ring(ring)))
+    Ok(started(settings, renderer, Sink::Ring(ring)))
 }
 
 fn ring(settings: &LogSettings, renderer: &Renderer) -> Arc<Ring> {
@@ -96,9 +120,9 @@ fn ring(settings: &LogSettings, renderer: &Renderer) -> Arc<Ring> {
     Arc::new(Ring::new(settings.queue_bytes, settings.reserved_bytes, max_line_bytes))
 }
 
-fn started(renderer: Arc<Renderer>, sink: Sink) -> (LineLayer, Lines) {
+fn started(settings: &LogSettings, renderer: Arc<Renderer>, sink: Sink) -> (LineLayer, Lines) {
     let lines = Lines { shared: Arc::new(Shared { renderer, sink, panics: AtomicU64::new(0) }) };
-    (LineLayer::new(lines.clone()), lines)
+    (LineLayer::new(lines.clone(), settings.options.clone()), lines)
 }
 
 /// The queue of lines and its writer.
@@ -186,7 +210,14 @@ fn notice_line(renderer: &Renderer, drops: LineDrops) -> Vec<u8> {
                 fields.add_u64(reason, count);
             }
         }
-        Origin { level: Level::WARN, target: "spanline", file: None, line: None, ids: None }
+        Origin {
+            level: Level::WARN,
+            target: "spanline",
+            file: None,
+            line: None,
+            ids: None,
+            is_panic: false,
+        }
     };
     renderer.line(false, fill, |line| notice.extend_from_slice(line));
     notice

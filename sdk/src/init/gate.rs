@@ -116,12 +116,14 @@ where
         id: &span::Id,
         context: Context<'_, S>,
     ) {
+        self.lines.on_new_span(attributes, id, context.clone());
         for filter in self.followers() {
             Filter::on_new_span(filter, attributes, id, context.clone());
         }
     }
 
     fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+        self.lines.on_record(id, values, context.clone());
         for filter in self.followers() {
             Filter::on_record(filter, id, values, context.clone());
         }

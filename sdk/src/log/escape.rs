@@ -80,7 +80,7 @@ pub(crate) fn push_json_part(out: &mut Out, text: &str) {
 }
 
 /// `…[+N bytes]`, where N is what was cut.
-fn push_cut_mark(out: &mut Out, text: Text<'_>) {
+pub(crate) fn push_cut_mark(out: &mut Out, text: Text<'_>) {
     if text.cut_bytes > 0 {
         out.push_str("…[+");
         super::digits::push_u64(out, text.cut_bytes as u64);
@@ -133,20 +133,41 @@ fn class(byte: u8) -> u8 {
 
 /// Where the first byte of these classes is.
 ///
-/// Hardly any text has one, so eight bytes are asked at once, without a branch for each.
+/// Hardly any text has one, so eight bytes are asked at once; only those that may hold one are looked at.
 fn next_stop(bytes: &[u8], stops: u8) -> Option<usize> {
     let (eights, rest) = bytes.as_chunks::<8>();
-    for (index, eight) in eights.iter().enumerate() {
-        let classes = eight.iter().fold(0, |classes, byte| classes | class(*byte));
-        if classes & stops != 0 {
-            let step = eight.iter().position(|byte| class(*byte) & stops != 0)?;
-            return Some(index * 8 + step);
+    let mut at = 0;
+    for eight in eights {
+        if may_stop(u64::from_le_bytes(*eight), stops)
+            && let Some(step) = eight.iter().position(|byte| class(*byte) & stops != 0)
+        {
+            return Some(at + step);
         }
+        at += 8;
     }
-    let step = rest.iter().position(|byte| class(*byte) & stops != 0)?;
-    Some(eights.len() * 8 + step)
+    rest.iter().position(|byte| class(*byte) & stops != 0).map(|step| at + step)
 }
 
+/// Whether one of eight bytes may be a stop; "no" is certain.
+#[inline]
+fn may_stop(eight: u64, stops: u8) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    // The high bits of bytes below a bound; of a byte above one that is below, perhaps, too.
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+    let is = |byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
+    let lowest = if stops & SPACE != 0 { 0x21 } else { 0x20 };
+    let mut found = eight | below(eight, lowest) | is(0x7f);
+    if stops & EQUALS != 0 {
+        found |= is(b'=');
+    }
+    if stops & QUOTE != 0 {
+        found |= is(b'"') | is(b'\\');
+    }
+    found & HIGH_BITS != 0
+}
+
+#[inline]
 fn push_escaped(out: &mut Out, text: &str, stops: u8, dialect: Dialect) {
     let mut rest = text;
     let mut at = 0;
@@ -222,6 +243,20 @@ mod tests {
         let mut out = Out::default();
         push_key(&mut out, "", name, guard);
         out.as_str().to_owned()
+    }
+
+    #[test]
+    fn a_stop_is_found_wherever_it_is() {
+        for stops in [CONTROL, CONTROL | EQUALS, CONTROL | TAB | QUOTE | BACKSLASH, NEVER_BARE] {
+            for byte in 0..=255 {
+                for place in 0..20 {
+                    let mut bytes = [b'~'; 20];
+                    bytes[place] = byte;
+                    let expected = (class(byte) & stops != 0).then_some(place);
+                    assert_eq!(next_stop(&bytes, stops), expected, "{byte} at {place}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -60,9 +60,20 @@ pub(crate) enum Value<'a> {
 pub(crate) struct Fields {
     arena: String,
     message: Piece,
-    entries: Vec<(&'static str, Stored)>,
+    entries: Vec<(Name, Stored)>,
     max_value_bytes: usize,
     is_from_log_crate: bool,
+}
+
+/// What a field is called.
+#[derive(Clone, Copy, Debug)]
+enum Name {
+    Static(&'static str),
+    /// A range of the arena.
+    Stored {
+        start: usize,
+        bytes: usize,
+    },
 }
 
 /// A range of the arena.
@@ -95,6 +106,9 @@ pub(crate) enum Place {
     Entry(usize),
 }
 
+/// A name that is made at run time is cut here.
+const MAX_NAME_BYTES: usize = 256;
+
 /// An arena that one huge event has made larger than this is not kept.
 const KEPT_ARENA_BYTES: usize = 64 * 1024;
 
@@ -123,7 +137,7 @@ impl Fields {
         self.text(self.message)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, Value<'_>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
         self.entries.iter().map(|(name, stored)| {
             let value = match *stored {
                 Stored::Text(piece) => Value::Text(self.text(piece)),
@@ -134,7 +148,11 @@ impl Fields {
                 Stored::F64(number) => Value::F64(number),
                 Stored::Bool(truth) => Value::Bool(truth),
             };
-            (*name, value)
+            let name = match *name {
+                Name::Static(name) => name,
+                Name::Stored { start, bytes } => &self.arena[start..start + bytes],
+            };
+            (name, value)
         })
     }
 
@@ -143,13 +161,18 @@ impl Fields {
     }
 
     pub(crate) fn add_u64(&mut self, name: &'static str, number: u64) {
-        self.entries.push((name, Stored::U64(number)));
+        self.entries.push((Name::Static(name), Stored::U64(number)));
     }
 
-    #[cfg(test)]
-    pub(crate) fn add(&mut self, name: &'static str, value: Value<'_>) {
+    /// How many fields there are.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn add(&mut self, name: &str, value: Value<'_>) {
+        let name = self.store_name(name);
         let stored = match value {
-            Value::Text(text) => Stored::Text(self.store_str(text.kept)),
+            Value::Text(text) => Stored::Text(self.store_text(text)),
             Value::I64(number) => Stored::I64(number),
             Value::U64(number) => Stored::U64(number),
             Value::I128(number) => Stored::I128(number),
@@ -162,7 +185,7 @@ impl Fields {
 
     pub(crate) fn add_text(&mut self, name: &'static str, text: &str) {
         let piece = self.store_str(text);
-        self.entries.push((name, Stored::Text(piece)));
+        self.entries.push((Name::Static(name), Stored::Text(piece)));
     }
 
     /// The text of which most is printed, with the number of its bytes.
@@ -217,13 +240,26 @@ impl Fields {
         self.piece_from(start, text.len())
     }
 
+    /// A text of which something may have been cut before.
+    fn store_text(&mut self, text: Text<'_>) -> Piece {
+        let piece = self.store_str(text.kept);
+        Piece { full_bytes: piece.full_bytes + text.cut_bytes, ..piece }
+    }
+
+    fn store_name(&mut self, name: &str) -> Name {
+        let name = head(name, MAX_NAME_BYTES);
+        let start = self.arena.len();
+        self.arena.push_str(name);
+        Name::Stored { start, bytes: name.len() }
+    }
+
     fn piece_from(&self, start: usize, full_bytes: usize) -> Piece {
         let stored_bytes = self.arena.len() - start;
         Piece { start, stored_bytes, kept_bytes: stored_bytes, full_bytes }
     }
 
     fn add_field(&mut self, field: &Field, stored: Stored) {
-        self.entries.push((field.name(), stored));
+        self.entries.push((Name::Static(field.name()), stored));
     }
 
     /// What the `log` crate's bridge puts on its events is the record's metadata, not a field.

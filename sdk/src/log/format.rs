@@ -23,7 +23,7 @@ use crate::context::SpanIds;
 ///
 /// A line may be asked for several times, with shorter values, until it fits. So a format must
 /// always write the same line for the same event.
-pub(crate) trait Format: Send + Sync {
+pub(crate) trait Layout: Send + Sync {
     /// Appends the line, without a newline. Ids come before anything that data can reach; all data
     /// goes through [`escape`].
     fn write(&self, event: &LineEvent<'_>, out: &mut Out);
@@ -44,7 +44,8 @@ pub(crate) trait Format: Send + Sync {
 pub(crate) struct LineEvent<'a> {
     pub(crate) time: WrittenTime<'a>,
     pub(crate) level: Level,
-    pub(crate) target: Text<'a>,
+    /// `None` where it is not to be printed.
+    pub(crate) target: Option<Text<'a>>,
     /// The source file.
     pub(crate) path: Option<&'a str>,
     /// So much of its name is printed.
@@ -54,20 +55,22 @@ pub(crate) struct LineEvent<'a> {
     pub(crate) service_name: &'a str,
     pub(crate) since_last_line: Duration,
     pub(crate) fields: &'a Fields,
+    /// No shorter values will come: the line has to fit now.
+    pub(crate) is_last_try: bool,
 }
 
 impl<'a> LineEvent<'a> {
     /// The source file's name, without its folders.
-    fn file(&self) -> Option<Text<'a>> {
+    pub(crate) fn file(&self) -> Option<Text<'a>> {
         let name = |path: &'a str| path.rsplit(['/', '\\']).next().unwrap_or(path);
         self.path.map(|path| Text::whole(name(path)).cut_to(self.max_file_bytes))
     }
 }
 
 /// The format that goes by a name.
-pub(crate) fn by_name(name: LogFormat) -> Box<dyn Format> {
+pub(crate) fn by_name(name: LogFormat, colors: bool) -> Box<dyn Layout> {
     match name {
-        LogFormat::Text => Box::new(text::TextFormat),
+        LogFormat::Text => Box::new(text::TextFormat { colors }),
         LogFormat::Winston => Box::new(winston::WinstonFormat),
         LogFormat::Python => Box::new(python::PythonFormat),
         LogFormat::Json => Box::new(json::JsonFormat),
@@ -75,8 +78,13 @@ pub(crate) fn by_name(name: LogFormat) -> Box<dyn Format> {
     }
 }
 
+/// As `text` writes it, whatever the format.
+pub(crate) fn plain(event: &LineEvent<'_>, out: &mut Out) {
+    text::TextFormat { colors: false }.write(event, out);
+}
+
 /// `trace_id=T span_id=S`
-fn push_ids(out: &mut Out, ids: SpanIds) {
+pub(crate) fn push_ids(out: &mut Out, ids: SpanIds) {
     let mut text = *b"trace_id=00000000000000000000000000000000 span_id=0000000000000000";
     text[9..41].copy_from_slice(&ids.trace_hex());
     text[50..].copy_from_slice(&ids.span_hex());
@@ -89,7 +97,7 @@ fn prefix(name: &str, own_keys: &[&str]) -> &'static str {
 }
 
 /// ` key=value` for each field, without the first space where there is one already.
-fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guard: Guard) {
+pub(crate) fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guard: Guard) {
     for (name, value) in fields.iter() {
         if out.as_bytes().last() != Some(&b' ') {
             out.push_ascii(b" ");
@@ -103,7 +111,7 @@ fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guard: Guard) {
 }
 
 /// `,"key":value` for each field.
-fn push_members(out: &mut Out, fields: &Fields, own_keys: &[&str]) {
+pub(crate) fn push_members(out: &mut Out, fields: &Fields, own_keys: &[&str]) {
     for (name, value) in fields.iter() {
         out.push_ascii(b",\"");
         out.push_str(prefix(name, own_keys));

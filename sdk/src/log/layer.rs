@@ -1,8 +1,10 @@
 //! The `tracing` layer that makes a line of every event, with the ids of its span.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use tracing::dispatcher::WeakDispatch;
+use tracing::span::{Attributes, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
 use tracing_log::NormalizeEvent as _;
 use tracing_subscriber::Layer;
@@ -10,6 +12,9 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Lines;
+use super::extra::{Extra, SpanFields};
+use super::fields::Fields;
+use super::options::{LineOptions, Own};
 use super::render::Origin;
 use super::ring::Priority;
 use crate::context::{self, SpanIds};
@@ -21,13 +26,14 @@ use crate::context::{self, SpanIds};
 #[derive(Debug)]
 pub(crate) struct LineLayer {
     lines: Lines,
+    options: LineOptions,
     /// The subscriber that this layer is part of; it knows the ids of spans that are not entered.
     dispatch: OnceLock<WeakDispatch>,
 }
 
 impl LineLayer {
-    pub(super) fn new(lines: Lines) -> Self {
-        Self { lines, dispatch: OnceLock::new() }
+    pub(super) fn new(lines: Lines, options: LineOptions) -> Self {
+        Self { lines, options, dispatch: OnceLock::new() }
     }
 
     fn ids<S>(&self, event: &Event<'_>, target: &str, spans: &Context<'_, S>) -> Option<SpanIds>
@@ -42,6 +48,30 @@ impl LineLayer {
             context::active()
         } else {
             self.ids_of_span(event.parent()?, spans)
+        }
+    }
+
+    /// The fields of the hook and of the spans around.
+    fn add_extras<S>(
+        &self,
+        event: &Event<'_>,
+        origin: &Origin<'_>,
+        fields: &mut Fields,
+        spans: &Context<'_, S>,
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(Own(hook)) = &self.options.hook {
+            let mut extra = Extra { level: origin.level, target: origin.target, fields };
+            // A hook that panics costs its fields, and nobody's request.
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(&mut extra)));
+        }
+        if self.options.span_fields == Some(true) {
+            for span in spans.event_scope(event).into_iter().flatten() {
+                if let Some(span_fields) = span.extensions().get::<SpanFields>() {
+                    span_fields.add_to(fields);
+                }
+            }
         }
     }
 
@@ -66,6 +96,27 @@ where
         let _ = self.dispatch.set(dispatch.downgrade());
     }
 
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &span::Id, spans: Context<'_, S>) {
+        if self.options.span_fields == Some(true)
+            && let Some(span) = spans.span(id)
+        {
+            // Its values' own code runs before anything is locked.
+            let fields = SpanFields::of(attributes);
+            span.extensions_mut().replace(fields);
+        }
+    }
+
+    fn on_record(&self, id: &span::Id, values: &Record<'_>, spans: Context<'_, S>) {
+        if self.options.span_fields == Some(true)
+            && let Some(span) = spans.span(id)
+        {
+            let newer = SpanFields::of_record(values);
+            if let Some(fields) = span.extensions_mut().get_mut::<SpanFields>() {
+                fields.record(&newer);
+            }
+        }
+    }
+
     fn on_event(&self, event: &Event<'_>, spans: Context<'_, S>) {
         // An event of the `log` crate carries its real metadata in its fields. To look at the target first
         // is cheaper than to ask of every event.
@@ -79,9 +130,11 @@ where
             file: metadata.file(),
             line: metadata.line(),
             ids: self.ids(event, metadata.target(), &spans),
+            is_panic: false,
         };
         self.lines.emit(is_from_log_crate, priority(origin.level), |fields| {
             event.record(fields);
+            self.add_extras(event, &origin, fields, &spans);
             origin
         });
     }

@@ -20,7 +20,6 @@ impl Out {
         &self.bytes
     }
 
-    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.bytes).unwrap_or_default()
     }

@@ -79,6 +79,7 @@ fn emit(lines: &Lines, info: &PanicHookInfo<'_>) {
             file: location.map(|location| location.file()),
             line: location.map(|location| location.line()),
             ids: context::active(),
+            is_panic: true,
         }
     });
 }

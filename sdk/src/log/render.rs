@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use super::extra::{self, FixedValue};
 use super::fields::{Fields, Place, Text};
-use super::format::{self, Format, LineEvent};
+use super::format::{self, Layout, LineEvent};
+use super::options::{LineOptions, MIN_LINE_BYTES, Own};
 use super::out::Out;
+use super::own::{Format, Sealed};
 use super::settings::LogSettings;
-use super::time::{Instant, SecondCache, Zone};
+use super::template::Template;
+use super::time::{Instant, LogTime, SecondCache, Zone};
 use crate::context::SpanIds;
-
-/// No cap below this: what is never left out must have room, even if every byte of it is escaped.
-const MIN_LINE_BYTES: usize = 4_096;
 
 /// Where the structure alone is too long, target and file are cut to this.
 const FALLBACK_TARGET_BYTES: usize = 128;
@@ -38,11 +39,15 @@ pub(crate) struct Origin<'a> {
     pub(crate) file: Option<&'a str>,
     pub(crate) line: Option<u32>,
     pub(crate) ids: Option<SpanIds>,
+    /// Whether it is the line of a panic, which may have come from a format of the program's own.
+    pub(crate) is_panic: bool,
 }
 
 /// Turns events into lines.
 pub(crate) struct Renderer {
-    format: Box<dyn Format>,
+    format: Box<dyn Layout>,
+    has_target: bool,
+    extras: Extras,
     zone: Zone,
     service_name: Arc<str>,
     /// Without the newline.
@@ -55,18 +60,23 @@ pub(crate) struct Renderer {
 impl Renderer {
     pub(crate) fn new(settings: &LogSettings) -> Self {
         static NEXT_CACHE_KEY: AtomicU64 = AtomicU64::new(1);
-        let format = format::by_name(settings.format);
-        let zone = if format.wants_local_time() {
-            Zone::local(settings.time_zone.clone())
-        } else {
-            Zone::utc()
+        let options = &settings.options;
+        let max_line_bytes = options.max_line_bytes.unwrap_or(settings.max_line_bytes);
+        let max_line_bytes = max_line_bytes.max(MIN_LINE_BYTES) - 1;
+        let format = layout(settings, max_line_bytes);
+        let default = if format.wants_local_time() { LogTime::Local } else { LogTime::Utc };
+        let zone = match options.time.unwrap_or(default) {
+            LogTime::Local => Zone::local(settings.time_zone.clone()),
+            LogTime::Utc => Zone::utc(),
         };
         let service_name = Text::whole(&settings.service_name).cut_to(MAX_SERVICE_NAME_BYTES);
         Self {
             format,
             zone,
             service_name: service_name.kept.into(),
-            max_line_bytes: settings.max_line_bytes.max(MIN_LINE_BYTES) - 1,
+            has_target: options.target.unwrap_or(true),
+            extras: Extras::new(options),
+            max_line_bytes,
             last_line_unix_ms: AtomicI64::new(0),
             cache_key: NEXT_CACHE_KEY.fetch_add(1, Ordering::Relaxed),
         }
@@ -86,12 +96,16 @@ impl Renderer {
         take: impl FnOnce(&[u8]),
     ) -> bool {
         let now = Instant::now();
+        let is_inside_another = NESTED_LINES.get() > 0;
         let Some(_nested) = Nested::enter() else { return false };
         let mut parts = Parts::take();
         let Parts { fields, line, second } = &mut *parts;
         fields.reset(self.max_line_bytes, is_from_log_crate);
         let origin = fill(fields);
-        self.write(now, &origin, fields, second, line);
+        self.extras.add_to(fields, &origin);
+        // What panics in the middle of a line may be the format: it is not asked for the panic's own.
+        let is_plain = origin.is_panic && is_inside_another;
+        self.write(now, &origin, is_plain, fields, second, line);
         take(line.as_bytes());
         parts.give_back();
         true
@@ -101,6 +115,7 @@ impl Renderer {
         &self,
         now: Instant,
         origin: &Origin<'_>,
+        is_plain: bool,
         fields: &mut Fields,
         second: &mut SecondCache,
         line: &mut Out,
@@ -108,6 +123,8 @@ impl Renderer {
         let mut draft = Draft {
             renderer: self,
             origin,
+            is_plain,
+            is_last_try: false,
             target: Text::whole(origin.target),
             max_file_bytes: usize::MAX,
             time: second.write_out(now, self.cache_key, &self.zone),
@@ -133,10 +150,59 @@ impl Renderer {
     }
 }
 
+fn layout(settings: &LogSettings, max_line_bytes: usize) -> Box<dyn Layout> {
+    let sealed = |format| Box::new(Sealed { format, max_line_bytes });
+    let options = &settings.options;
+    let template = || options.template.as_ref()?.parse::<Template>().ok();
+    if let Some(Own(format)) = &options.own {
+        sealed(Arc::clone(format))
+    } else if let Some(template) = template() {
+        let template: Arc<dyn Format> = Arc::new(template);
+        sealed(template)
+    } else {
+        let colors = options.colors.unwrap_or(true) && settings.output.is_terminal();
+        format::by_name(settings.format, colors)
+    }
+}
+
+/// What is on every line, if it has no field of the same name.
+struct Extras {
+    fixed: Vec<(String, FixedValue)>,
+    location: bool,
+    thread: bool,
+}
+
+impl Extras {
+    fn new(options: &LineOptions) -> Self {
+        Self {
+            fixed: options.fields.clone(),
+            location: options.location.unwrap_or(false),
+            thread: options.thread.unwrap_or(false),
+        }
+    }
+
+    fn add_to(&self, fields: &mut Fields, origin: &Origin<'_>) {
+        for (name, value) in &self.fixed {
+            extra::add(fields, name, value);
+        }
+        if self.location
+            && let (Some(file), Some(line)) = (origin.file, origin.line)
+        {
+            extra::add(fields, "location", &format!("{file}:{line}").into());
+        }
+        if self.thread {
+            let thread = std::thread::current();
+            extra::add(fields, "thread", &thread.name().unwrap_or("unnamed").into());
+        }
+    }
+}
+
 /// A line that may still be too long.
 struct Draft<'a> {
     renderer: &'a Renderer,
     origin: &'a Origin<'a>,
+    is_plain: bool,
+    is_last_try: bool,
     target: Text<'a>,
     max_file_bytes: usize,
     time: super::time::WrittenTime<'a>,
@@ -152,7 +218,7 @@ impl Draft<'_> {
         let event = LineEvent {
             time: self.time,
             level: self.origin.level,
-            target: self.target,
+            target: self.renderer.has_target.then_some(self.target),
             path: self.origin.file,
             max_file_bytes: self.max_file_bytes,
             line: self.origin.line,
@@ -160,8 +226,13 @@ impl Draft<'_> {
             service_name: &self.renderer.service_name,
             since_last_line: self.since_last_line,
             fields: self.fields,
+            is_last_try: self.is_last_try,
         };
-        self.renderer.format.write(&event, self.line);
+        if self.is_plain {
+            format::plain(&event, self.line);
+        } else {
+            self.renderer.format.write(&event, self.line);
+        }
         self.line.len()
     }
 
@@ -187,6 +258,10 @@ impl Draft<'_> {
         self.target = self.target.cut_to(FALLBACK_TARGET_BYTES);
         self.max_file_bytes = FALLBACK_TARGET_BYTES;
         while self.write() > max && self.fields.pop() {}
+        if self.line.len() > max {
+            self.is_last_try = true;
+            self.write();
+        }
     }
 
     /// Finds how much of a value fits, when nothing of it does and all of it does not.

@@ -2,11 +2,14 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+
+use super::options::LineOptions;
 
 /// Bytes of lines that may wait for the output.
 pub(crate) const DEFAULT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
@@ -109,6 +112,17 @@ pub enum LogOutput {
     Discard,
 }
 
+impl LogOutput {
+    /// Whether a person looks at it.
+    pub(crate) fn is_terminal(&self) -> bool {
+        match self {
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::Stderr => io::stderr().is_terminal(),
+            Self::File(_) | Self::Discard => false,
+        }
+    }
+}
+
 impl fmt::Display for LogOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -154,6 +168,8 @@ pub(crate) struct LogSettings {
     pub(crate) files_kept: usize,
     /// The zone of the `python` format's times; all others print UTC.
     pub(crate) time_zone: TimeZone,
+    /// Everything else about how a line looks.
+    pub(crate) options: LineOptions,
 }
 
 impl LogSettings {
@@ -169,6 +185,7 @@ impl LogSettings {
             file_bytes: DEFAULT_FILE_BYTES,
             files_kept: DEFAULT_FILES_KEPT,
             time_zone: TimeZone::system(),
+            options: LineOptions::default(),
         }
     }
 }

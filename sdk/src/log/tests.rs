@@ -7,6 +7,7 @@ mod crowd;
 mod faults;
 mod hostile;
 mod ids;
+mod looks;
 mod panics;
 mod reentry;
 mod trees;
@@ -28,7 +29,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::output::{Output, Stream};
 use super::*;
-use crate::context::SpanIds;
+use crate::context::{self, SpanIds};
 
 /// Longer than anything here takes on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,7 +60,7 @@ fn emit(lines: &Lines, priority: Priority, message: &str) {
     lines.emit(false, priority, |fields| {
         fields.set_message(format_args!("{message}"));
         let level = if priority == Priority::High { Level::WARN } else { Level::INFO };
-        Origin { level, target: "test", file: None, line: None, ids: None }
+        Origin { level, target: "test", file: None, line: None, ids: None, is_panic: false }
     });
 }
 

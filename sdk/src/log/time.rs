@@ -1,5 +1,6 @@
 //! When an event happened, as text. Seconds are turned into a date once per second and thread.
 
+use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -13,6 +14,28 @@ const SECONDS_TEXT: usize = 19;
 
 /// `+01:00`.
 const OFFSET_TEXT: usize = 6;
+
+/// Which zone times are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogTime {
+    /// UTC, with a `Z` behind it where the format has a place for that.
+    Utc,
+    /// The zone of the machine (`TZ`, else `/etc/localtime`), with its offset behind it instead.
+    Local,
+}
+
+impl FromStr for LogTime {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "utc" => Ok(Self::Utc),
+            "local" => Ok(Self::Local),
+            _ => Err(()),
+        }
+    }
+}
 
 /// A zone, and how times in it end.
 #[derive(Clone, Debug)]

@@ -31,9 +31,8 @@ fn fields(case: &Json) -> Fields {
     fields.reset(16_000, false);
     fields.set_message(format_args!("{}", text(case, "message")));
     for (name, value) in case["fields"].as_object().unwrap() {
-        let name: &'static str = Box::leak(name.clone().into_boxed_str());
         match value {
-            Json::String(text) => fields.add_text(name, text),
+            Json::String(text) => fields.add(name, Value::Text(Text::whole(text))),
             Json::Bool(truth) => fields.add(name, Value::Bool(*truth)),
             Json::Number(number) => {
                 let unsigned = number.as_u64().map(Value::U64);
@@ -53,7 +52,7 @@ fn written(case: &Json, format: LogFormat) -> String {
     let event = LineEvent {
         time: second.write_out(Instant::from_timestamp(timestamp), 1, &Zone::utc()),
         level: text(case, "level").parse().unwrap(),
-        target: Text::whole(text(case, "target")),
+        target: Some(Text::whole(text(case, "target"))),
         path: case["file"].as_str(),
         max_file_bytes: usize::MAX,
         line: case["line"].as_u64().map(|line| u32::try_from(line).unwrap()),
@@ -61,9 +60,10 @@ fn written(case: &Json, format: LogFormat) -> String {
         service_name: text(case, "service_name"),
         since_last_line: Duration::from_millis(case["ms_since_last_line"].as_u64().unwrap()),
         fields: &fields(case),
+        is_last_try: false,
     };
     let mut line = Out::default();
-    by_name(format).write(&event, &mut line);
+    by_name(format, false).write(&event, &mut line);
     line.as_str().to_owned()
 }
 

@@ -1,6 +1,6 @@
 //! `{"timestamp":"…","level":"info","message":"…","target":"…","trace_id":"T","span_id":"S","trace_flags":"01",…}`
 
-use super::{Format, LineEvent, lower_case, push_member, push_members};
+use super::{Layout, LineEvent, lower_case, push_member, push_members};
 use crate::log::out::Out;
 
 const OWN_KEYS: [&str; 7] =
@@ -9,7 +9,7 @@ const OWN_KEYS: [&str; 7] =
 /// One JSON object. Data may come before the ids here: inside a string it cannot pass for a key.
 pub(super) struct JsonFormat;
 
-impl Format for JsonFormat {
+impl Layout for JsonFormat {
     fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
         out.push_ascii(b"{\"timestamp\":\"");
         event.time.push_micros(out);
@@ -17,8 +17,10 @@ impl Format for JsonFormat {
         out.push_str(lower_case(event.level));
         out.push_ascii(b"\",");
         push_member(out, "message", event.fields.message());
-        out.push_ascii(b",");
-        push_member(out, "target", event.target);
+        if let Some(target) = event.target {
+            out.push_ascii(b",");
+            push_member(out, "target", target);
+        }
         if let Some(ids) = event.ids {
             out.push_ascii(b",\"trace_id\":\"");
             out.push_ascii(&ids.trace_hex());

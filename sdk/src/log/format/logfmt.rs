@@ -1,6 +1,6 @@
 //! `ts=… level=info target=checkout::cart trace_id=T span_id=S msg="added item" sku=12`
 
-use super::{Format, LineEvent, lower_case, push_ids, push_pairs};
+use super::{Layout, LineEvent, lower_case, push_ids, push_pairs};
 use crate::log::escape::{self, Guard};
 use crate::log::out::Out;
 
@@ -9,15 +9,17 @@ const OWN_KEYS: [&str; 6] = ["ts", "level", "target", "trace_id", "span_id", "ms
 /// `key=value` pairs.
 pub(super) struct LogfmtFormat;
 
-impl Format for LogfmtFormat {
+impl Layout for LogfmtFormat {
     fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
         out.push_ascii(b"ts=");
         event.time.push_micros(out);
         out.push_ascii(b" level=");
         out.push_str(lower_case(event.level));
-        out.push_ascii(b" target=");
-        // The target stands before the ids.
-        escape::push_value(out, event.target, Guard::On);
+        if let Some(target) = event.target {
+            out.push_ascii(b" target=");
+            // The target stands before the ids.
+            escape::push_value(out, target, Guard::On);
+        }
         if let Some(ids) = event.ids {
             out.push_ascii(b" ");
             push_ids(out, ids);

@@ -2,7 +2,7 @@
 
 use tracing::Level;
 
-use super::{Format, LineEvent, push_ids, push_pairs};
+use super::{Layout, LineEvent, push_ids, push_pairs};
 use crate::log::digits;
 use crate::log::escape::{self, Guard};
 use crate::log::fields::Text;
@@ -13,15 +13,18 @@ const OWN_KEYS: [&str; 4] = ["trace_id", "span_id", "resource.service.name", "tr
 /// The line of Python's `logging` with OpenTelemetry's `LoggingInstrumentor`.
 pub(super) struct PythonFormat;
 
-impl Format for PythonFormat {
+impl Layout for PythonFormat {
     fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
         event.time.push_asctime(out);
         out.push_ascii(b" ");
         out.push_str(level_name(event.level));
-        out.push_ascii(b" [");
         // Target and file stand before the ids.
-        escape::push_prose(out, event.target, Guard::On);
-        out.push_ascii(b"] [");
+        if let Some(target) = event.target {
+            out.push_ascii(b" [");
+            escape::push_prose(out, target, Guard::On);
+            out.push_ascii(b"]");
+        }
+        out.push_ascii(b" [");
         escape::push_prose(out, event.file().unwrap_or(Text::whole("unknown")), Guard::On);
         out.push_ascii(b":");
         digits::push_u64(out, u64::from(event.line.unwrap_or(0)));

@@ -1,19 +1,30 @@
 //! `2026-11-23T17:28:00.123456Z INFO [trace_id=T span_id=S] checkout::cart: added item sku=12`
 
-use super::{Format, LineEvent, push_ids, push_pairs, upper_case};
+use tracing::Level;
+
+use super::{Layout, LineEvent, push_ids, push_pairs, upper_case};
 use crate::log::escape::{self, Guard};
 use crate::log::out::Out;
 
 const OWN_KEYS: [&str; 2] = ["trace_id", "span_id"];
 
 /// One line for people.
-pub(super) struct TextFormat;
+pub(super) struct TextFormat {
+    /// For a terminal: the level has a colour.
+    pub(super) colors: bool,
+}
 
-impl Format for TextFormat {
+impl Layout for TextFormat {
     fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
         event.time.push_micros(out);
         out.push_ascii(b" ");
+        if self.colors {
+            out.push_str(color(event.level));
+        }
         out.push_str(upper_case(event.level));
+        if self.colors {
+            out.push_ascii(b"\x1b[0m");
+        }
         out.push_ascii(b" ");
         if let Some(ids) = event.ids {
             out.push_ascii(b"[");
@@ -21,9 +32,22 @@ impl Format for TextFormat {
             out.push_ascii(b"] ");
         }
         let guard = Guard::unless(event.ids.is_some());
-        escape::push_prose(out, event.target, guard);
-        out.push_ascii(b": ");
+        if let Some(target) = event.target {
+            escape::push_prose(out, target, guard);
+            out.push_ascii(b": ");
+        }
         escape::push_prose(out, event.fields.message(), guard);
         push_pairs(out, event.fields, &OWN_KEYS, guard);
+    }
+}
+
+/// What a terminal understands as red, yellow, green, blue and dim.
+const fn color(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "\x1b[31m",
+        Level::WARN => "\x1b[33m",
+        Level::INFO => "\x1b[32m",
+        Level::DEBUG => "\x1b[34m",
+        Level::TRACE => "\x1b[2m",
     }
 }

@@ -2,7 +2,7 @@
 
 use tracing::Level;
 
-use super::{Format, LineEvent, push_ids, push_member, push_members};
+use super::{Layout, LineEvent, push_ids, push_member, push_members};
 use crate::log::digits;
 use crate::log::escape::{self, Guard};
 use crate::log::out::Out;
@@ -14,7 +14,7 @@ const OWN_KEYS: [&str; 7] =
 /// The line of a NestJS service with nest-winston: the message, then the record as JSON.
 pub(super) struct WinstonFormat;
 
-impl Format for WinstonFormat {
+impl Layout for WinstonFormat {
     fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
         let (level, level_upper) = names(event.level);
         out.push_ascii(b"[");
@@ -31,8 +31,11 @@ impl Format for WinstonFormat {
             out.push_ascii(b" ");
         }
         out.push_ascii(b"{");
-        push_member(out, "context", event.target);
-        out.push_ascii(b",\"level\":\"");
+        if let Some(target) = event.target {
+            push_member(out, "context", target);
+            out.push_ascii(b",");
+        }
+        out.push_ascii(b"\"level\":\"");
         out.push_str(level);
         out.push_ascii(b"\",");
         push_member(out, "message", message);

@@ -20,6 +20,7 @@ fn line(format: LogFormat, message: &str, fields: &[(&'static str, &str)]) -> St
             file: Some("src/a.rs"),
             line: Some(1),
             ids: Some(ids()),
+            is_panic: false,
         }
     });
     assert!(lines.shutdown(soon()));

@@ -83,7 +83,7 @@ proptest! {
             Renderer::new(&settings).line(false, |kept| {
                 kept.set_message(format_args!("{message}"));
                 fields.iter().for_each(|(name, text)| kept.add_text(name, text));
-                Origin { level: Level::INFO, target: &target, file: Some(&file), line: None, ids }
+                Origin { level: Level::INFO, target: &target, file: Some(&file), line: None, ids, is_panic: false }
             }, |line| lines.push(String::from_utf8(line.to_vec()).unwrap()));
             prop_assert_eq!(lines.len(), 1);
             let line = lines[0].strip_suffix('\n').unwrap();

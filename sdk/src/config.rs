@@ -21,7 +21,7 @@ use crate::log::{
 use crate::vars::Reader;
 
 pub(crate) use http::{HttpConfig, Propagation};
-pub(crate) use metrics::{ExemplarFilter, MetricsConfig};
+pub(crate) use metrics::{ExemplarFilter, MetricsConfig, PushConfig, Temporality};
 pub(crate) use otlp::OtlpConfig;
 pub(crate) use spans::ExportConfig;
 
@@ -45,6 +45,7 @@ pub(crate) struct Overrides {
     pub(crate) shutdown_timeout: Option<Duration>,
     pub(crate) resource_attributes: Vec<(String, String)>,
     pub(crate) metrics_address: Option<SocketAddr>,
+    pub(crate) metrics_push_interval: Option<Duration>,
     pub(crate) metric_prefix: String,
     pub(crate) metric_labels: Vec<(String, String)>,
 }

@@ -63,8 +63,8 @@ pub(crate) fn is_unsampled() -> bool {
     active().is_some_and(|ids| !ids.sampled)
 }
 
-/// Whether this thread is finding out if its context is still there. It asks once, and the answer
-/// "no" is a panic, which is caught: it is nobody's business, the panic hook's least of all.
+/// Whether this thread is finding out what is there, such as its context. The answer "no" is a panic, which
+/// is caught: it is nobody's business, the panic hook's least of all.
 pub(crate) fn is_probing() -> bool {
     IS_PROBING.get()
 }
@@ -81,10 +81,15 @@ thread_local! {
 }
 
 fn probe() -> bool {
+    works(|| Context::map_current(|_| ()))
+}
+
+/// Whether something goes without a panic, where there is no other way to know. Nobody hears of one.
+pub(crate) fn works(attempt: impl FnOnce()) -> bool {
     IS_PROBING.set(true);
-    let is_alive = std::panic::catch_unwind(|| Context::map_current(|_| ())).is_ok();
+    let works = std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)).is_ok();
     IS_PROBING.set(false);
-    is_alive
+    works
 }
 
 struct Alive(bool);

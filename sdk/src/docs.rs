@@ -8,6 +8,10 @@ pub mod formats {}
 #[doc = include_str!("docs/settings.md")]
 pub mod settings {}
 
+/// What is served at `/metrics` and pushed, family by family.
+#[doc = include_str!("docs/metrics.md")]
+pub mod metrics {}
+
 /// How nothing is lost at the end, and what may be.
 #[doc = include_str!("docs/shutdown.md")]
 pub mod shutdown {}

@@ -16,6 +16,7 @@ use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::Sampler;
+use tokio::runtime::Handle;
 #[cfg(feature = "testing")]
 use tracing::Dispatch;
 use tracing::Subscriber;
@@ -25,7 +26,7 @@ use crate::config::{Config, MAX_SHUTDOWN_TIMEOUT, Overrides};
 use crate::endpoint::OtlpProtocol;
 use crate::error::{Fault, InitError};
 use crate::log::{self, LineLedger, Lines, LogFormat, LogOutput, LogSettings};
-use crate::metrics::{self, Metrics, Registry};
+use crate::metrics::{self, LedgerReading, Metrics, Registry};
 use crate::resource::{self, Speaker};
 use crate::signals;
 use crate::span::{Current, Tracer};
@@ -207,6 +208,13 @@ impl Builder {
         self
     }
 
+    /// Pushes metrics by OTLP this often, as well as serving them; `otlp` in `OTEL_METRICS_EXPORTER` and
+    /// `OTEL_METRIC_EXPORT_INTERVAL` otherwise, and no pushes by default.
+    pub fn push_metrics(mut self, interval: Duration) -> Self {
+        self.overrides.metrics_push_interval = Some(interval.max(Duration::from_millis(1)));
+        self
+    }
+
     /// Puts a prefix such as `shop_` before the name of every metric that the service registers. The names that
     /// conventions and libraries give are left as they are, since dashboards know them.
     pub fn metric_prefix(mut self, prefix: impl Into<String>) -> Self {
@@ -346,6 +354,8 @@ impl Plan {
     }
 
     fn remember(self, lines: Lines, spans: Spans, metrics: Metrics) -> Arc<Started> {
+        let (of_lines, of_spans) = (lines.clone(), spans.clone());
+        metrics.tell_ledgers(move || reading(&of_lines, &of_spans));
         let started = Arc::new(Started {
             lines,
             spans,
@@ -356,9 +366,27 @@ impl Plan {
         // A second start in one process is not the one that `serve` ends; its own drop ends it. Nor does it
         // serve metrics: the first one has the port.
         if STARTED.set(Arc::clone(&started)).is_ok() {
-            started.metrics.start(&self.config.metrics);
+            started.metrics.watch_current_runtime();
+            started.metrics.start(&self.config.metrics, &self.speaker.resource);
         }
         started
+    }
+}
+
+/// The account, as the metrics tell it.
+fn reading(lines: &Lines, spans: &Spans) -> LedgerReading {
+    let panics = lines.panics();
+    let (lines, spans) = (lines.ledger(), spans.ledger());
+    LedgerReading {
+        lines_emitted: lines.emitted,
+        lines_written: lines.written,
+        lines_queued: lines.queued,
+        lines_dropped: lines.dropped.by_reason().into(),
+        spans_ended: spans.ended,
+        spans_exported: spans.exported,
+        spans_queued: spans.queued,
+        spans_dropped: spans.dropped.by_reason().into(),
+        panics,
     }
 }
 
@@ -442,6 +470,15 @@ impl Telemetry {
     /// ```
     pub fn metrics_router(&self) -> Router {
         self.started.metrics.router()
+    }
+
+    /// Watches a tokio runtime for the families `spanline_tokio_…` and `spanline_scheduling_lag_…`, in place of
+    /// the one that was watched. By itself it is the runtime in which `init` or [`serve`](crate::serve()) was
+    /// called first.
+    ///
+    /// A task of it sleeps for 100 ms at a time, to see how late it wakes.
+    pub fn watch_runtime(&self, runtime: &Handle) {
+        self.started.metrics.watch_runtime(runtime);
     }
 
     /// Where the listener of `/metrics` is found, if there is one: 0.0.0.0:9464 unless
@@ -535,6 +572,13 @@ pub(crate) fn shutdown_started(deadline: Instant) {
     }
 }
 
+/// Watches the runtime of this thread, unless one is watched.
+pub(crate) fn watch_current_runtime() {
+    if let Some(started) = STARTED.get() {
+        started.metrics.watch_current_runtime();
+    }
+}
+
 /// How long the shutdown may take, if something was started.
 pub(crate) fn shutdown_timeout() -> Option<Duration> {
     STARTED.get().map(|started| started.shutdown_timeout)
@@ -551,6 +595,7 @@ impl Started {
             return;
         }
         let spans_deadline = deadline.checked_sub(LINES_RESERVE).unwrap_or(deadline);
+        self.metrics.begin_shutdown(spans_deadline);
         self.spans.shutdown(spans_deadline);
         let dropped = self.spans.ledger().dropped.shutdown;
         if dropped > 0 {
@@ -559,7 +604,7 @@ impl Started {
                 "spans were dropped at the end: they could not be delivered before the shutdown's deadline"
             );
         }
-        self.metrics.shutdown(deadline);
+        self.metrics.shutdown(spans_deadline);
         self.lines.shutdown(deadline);
         *is_down = true;
     }

@@ -19,9 +19,10 @@ mod instrument;
 mod labels;
 mod meter;
 mod name;
-#[cfg(test)]
 mod otlp;
+mod own;
 mod prometheus;
+mod push;
 mod registry;
 mod series;
 mod shard;
@@ -37,27 +38,68 @@ pub use histogram::Histogram;
 pub use registry::Registry;
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
 use opentelemetry_sdk::Resource;
+use tokio::runtime::Handle;
 
 use crate::config::MetricsConfig;
 use crate::error::Fault;
 use expose::Listener;
 use meter::RegistryMeters;
+pub(crate) use own::LedgerReading;
+use own::{Account, Ledgers, Process, WatchedRuntime};
+use push::{Push, PushLedger};
 
 /// The metrics of a process.
-#[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    listener: Mutex<Option<Listener>>,
+    ways: Mutex<Ways>,
+    pushes: Arc<PushLedger>,
+    runtime: Arc<WatchedRuntime>,
+}
+
+/// The ways out that are open.
+#[derive(Debug, Default)]
+struct Ways {
+    listener: Option<Listener>,
+    pushes: Vec<Push>,
 }
 
 impl Metrics {
     pub(crate) fn new(config: &MetricsConfig, resource: &Resource) -> Self {
-        Self { registry: Registry::new(config, resource), listener: Mutex::default() }
+        let registry = Registry::new(config, resource);
+        let pushes = Arc::<PushLedger>::default();
+        let runtime = Arc::new(WatchedRuntime::new(registry.context()));
+        for definition in own::definitions() {
+            registry.take_names(&definition);
+        }
+        registry.add_own(Process::new());
+        registry.add_own(Arc::clone(&runtime));
+        let context = registry.context().clone();
+        registry.add_own(Account { context, pushes: Arc::clone(&pushes) });
+        Self { registry, ways: Mutex::default(), pushes, runtime }
+    }
+
+    /// Tells what became of lines and spans.
+    pub(crate) fn tell_ledgers(&self, ledgers: impl Fn() -> LedgerReading + Send + Sync + 'static) {
+        self.registry.add_own(Ledgers(ledgers));
+    }
+
+    /// Watches the runtime of this thread, if there is one and none is watched.
+    pub(crate) fn watch_current_runtime(&self) {
+        if let Ok(handle) = Handle::try_current()
+            && !self.runtime.is_watching()
+        {
+            self.runtime.watch(&handle);
+        }
+    }
+
+    /// Watches a runtime, in place of the one that was.
+    pub(crate) fn watch_runtime(&self, handle: &Handle) {
+        self.runtime.watch(handle);
     }
 
     /// Lets the HTTP layers record here; the first to ask has them.
@@ -66,19 +108,35 @@ impl Metrics {
     }
 
     /// Opens the ways out. One that cannot be opened is told in a line, and the service runs on.
-    pub(crate) fn start(&self, config: &MetricsConfig) {
-        let Some(address) = config.listen else { return };
-        match Listener::start(address, self.registry.clone()) {
-            Ok(listener) => {
-                *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+    pub(crate) fn start(&self, config: &MetricsConfig, resource: &Resource) {
+        let mut ways = self.ways();
+        if let Some(address) = config.listen {
+            match Listener::start(address, self.registry.clone()) {
+                Ok(listener) => ways.listener = Some(listener),
+                Err(error) => tracing::warn!(
+                    target: "spanline",
+                    "metrics cannot be served on {address}: {error}; a scraper will not find this process until \
+                     OTEL_EXPORTER_PROMETHEUS_PORT names a port that is free, or OTEL_METRICS_EXPORTER=none \
+                     says that none comes"
+                ),
             }
-            Err(error) => tracing::warn!(
-                target: "spanline",
-                "metrics cannot be served on {address}: {error}; a scraper will not find this process until \
-                 OTEL_EXPORTER_PROMETHEUS_PORT names a port that is free, or OTEL_METRICS_EXPORTER=none \
-                 says that none comes"
-            ),
         }
+        let by_otlp = config.push.as_ref().map(|push| {
+            Push::by_otlp(push, resource, self.registry.clone(), Arc::clone(&self.pushes))
+        });
+        let to_console = config.console.map(|every| Push::to_console(every, self.registry.clone()));
+        for push in by_otlp.into_iter().chain(to_console) {
+            match push {
+                Ok(push) => ways.pushes.push(push),
+                Err(error) => tracing::warn!(
+                    target: "spanline", %error, "there is no thread to push metrics; they are not pushed"
+                ),
+            }
+        }
+    }
+
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -97,13 +155,23 @@ impl Metrics {
 
     /// Where a scraper finds them.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        listener.as_ref().map(Listener::address)
+        self.ways().listener.as_ref().map(Listener::address)
     }
 
-    /// Closes the ways out.
+    /// Asks for the last push of each way, which can be on its way while others are waited for.
+    pub(crate) fn begin_shutdown(&self, deadline: Instant) {
+        for push in &mut self.ways().pushes {
+            push.begin_to_stop(deadline);
+        }
+    }
+
+    /// Closes the ways out, once the last pushes have been made or the deadline has passed.
     pub(crate) fn shutdown(&self, deadline: Instant) {
-        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.runtime.stop();
+        let Ways { listener, pushes } = std::mem::take(&mut *self.ways());
+        for push in pushes {
+            push.wait(deadline);
+        }
         if let Some(mut listener) = listener {
             listener.stop(deadline);
         }

@@ -4,7 +4,6 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Traces,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the push of metrics is the second to send"))]
     Metrics,
 }
 

@@ -58,6 +58,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The signals cannot be listened for. What befalls a connection is no error.
 pub async fn serve(listener: TcpListener, app: Router) -> io::Result<()> {
     let mut ending = Ending::on_signal()?;
+    init::watch_current_runtime();
     let connections = GracefulShutdown::new();
     let deadline = loop {
         tokio::select! {

@@ -73,9 +73,11 @@ impl<'a> Reader<'a> {
         (!trimmed.is_empty()).then(|| trimmed.to_owned())
     }
 
-    /// Notes what is wrong with a setting.
+    /// Notes what is wrong with a setting; once, however many read it.
     pub(crate) fn fault(&mut self, fault: Fault) {
-        self.faults.push(fault);
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
     }
 
     /// What is wrong with all settings read so far.

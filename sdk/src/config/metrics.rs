@@ -2,26 +2,57 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
-use super::Overrides;
-use crate::vars::Reader;
+use super::{OtlpConfig, Overrides};
+use crate::otlp_signal::Signal;
+use crate::vars::{Reader, TimeLimit};
 
 const EXPORTER: &str = "OTEL_METRICS_EXPORTER";
 /// A pod must be scraped from outside; the specification's default is localhost.
 const DEFAULT_HOST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const DEFAULT_PORT: u16 = 9464;
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How metrics leave the process, and how they are named and labelled.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MetricsConfig {
     /// Where a scraper finds them; `None` when it does not.
     pub(crate) listen: Option<SocketAddr>,
+    /// Where they are pushed; `None` when they are not.
+    pub(crate) push: Option<PushConfig>,
+    /// How often they are written to stdout; `None` when they are not.
+    pub(crate) console: Option<Duration>,
     /// Which observations become exemplars.
     pub(crate) exemplars: ExemplarFilter,
     /// Before the names that the service gives.
     pub(crate) prefix: String,
     /// On every series.
     pub(crate) labels: Vec<(String, String)>,
+}
+
+/// How metrics are pushed by OTLP.
+#[derive(Debug, Clone)]
+pub(crate) struct PushConfig {
+    pub(crate) otlp: OtlpConfig,
+    /// From one push to the next.
+    pub(crate) interval: Duration,
+    /// For one push with all its tries.
+    pub(crate) timeout: Duration,
+    pub(crate) temporality: Temporality,
+}
+
+/// Over what time sums are told (`OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Temporality {
+    /// Since the start of each series, as Prometheus wants them.
+    #[default]
+    Cumulative,
+    /// Since the push before. Sums that may shrink stay cumulative, as the specification has it.
+    Delta,
+    /// As `Delta`, but what is observed by a callback stays cumulative too.
+    LowMemory,
 }
 
 /// Which observations become exemplars (`OTEL_METRICS_EXEMPLAR_FILTER`).
@@ -40,14 +71,16 @@ pub(crate) enum ExemplarFilter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ways {
     prometheus: bool,
+    otlp: bool,
+    console: bool,
 }
 
 impl MetricsConfig {
     /// Reads the variables; what is wrong is in the reader's faults.
     pub(crate) fn read(is_disabled: bool, overrides: &Overrides, reader: &mut Reader<'_>) -> Self {
         let ways = reader
-            .parse(EXPORTER, "a list of prometheus, none")
-            .unwrap_or(Ways { prometheus: true });
+            .parse(EXPORTER, "a list of prometheus, otlp, console, none")
+            .unwrap_or(Ways { prometheus: true, ..Ways::default() });
         let host =
             reader.parse::<Host>("OTEL_EXPORTER_PROMETHEUS_HOST", "an IP address, localhost");
         let port = reader.parse("OTEL_EXPORTER_PROMETHEUS_PORT", "a port, 0 for any that is free");
@@ -57,7 +90,29 @@ impl MetricsConfig {
         let exemplars = reader
             .parse("OTEL_METRICS_EXEMPLAR_FILTER", "trace_based, always_on, always_off")
             .unwrap_or_default();
+        let interval = reader
+            .parse("OTEL_METRIC_EXPORT_INTERVAL", "a whole number of milliseconds, at least 1")
+            .map_or(DEFAULT_INTERVAL, |Interval(interval)| interval);
+        let interval = overrides.metrics_push_interval.unwrap_or(interval);
+        let timeout = reader.parse("OTEL_METRIC_EXPORT_TIMEOUT", TimeLimit::ACCEPTED);
+        let timeout = timeout.map(|TimeLimit(timeout)| timeout);
+        let temporality = reader
+            .parse(
+                "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+                "cumulative, delta, lowmemory",
+            )
+            .unwrap_or_default();
+        // The other variables of OTLP are read, and found faulty, only where they are used.
+        let pushes = ways.otlp || overrides.metrics_push_interval.is_some();
+        let push = (pushes && !is_disabled).then(|| PushConfig {
+            otlp: OtlpConfig::read(Signal::Metrics, timeout, overrides, reader),
+            interval,
+            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            temporality,
+        });
         Self {
+            push,
+            console: (ways.console && !is_disabled).then_some(interval),
             listen: (ways.prometheus && !is_disabled).then_some(address),
             exemplars,
             prefix: overrides.metric_prefix.clone(),
@@ -74,11 +129,27 @@ impl FromStr for Ways {
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             match name {
                 "prometheus" => ways.prometheus = true,
+                "otlp" => ways.otlp = true,
+                "console" => ways.console = true,
                 "none" => {}
                 _ => return Err(()),
             }
         }
         Ok(ways)
+    }
+}
+
+/// The time from one push to the next: not none.
+struct Interval(Duration);
+
+impl FromStr for Interval {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.parse() {
+            Ok(millis @ 1..) => Ok(Self(Duration::from_millis(millis))),
+            _ => Err(()),
+        }
     }
 }
 
@@ -94,6 +165,19 @@ impl FromStr for Host {
         }
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         bare.parse().map(Self).map_err(|_| ())
+    }
+}
+
+impl FromStr for Temporality {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.to_ascii_lowercase().as_str() {
+            "cumulative" => Ok(Self::Cumulative),
+            "delta" => Ok(Self::Delta),
+            "lowmemory" => Ok(Self::LowMemory),
+            _ => Err(()),
+        }
     }
 }
 
@@ -148,12 +232,36 @@ mod tests {
             ("OTEL_EXPORTER_PROMETHEUS_HOST", "here"),
             ("OTEL_EXPORTER_PROMETHEUS_PORT", "70000"),
             ("OTEL_METRICS_EXEMPLAR_FILTER", "some"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+            ("OTEL_METRIC_EXPORT_TIMEOUT", "soon"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "gamma"),
         ];
         let (config, faults) = read(&wrong);
         let named: Vec<_> = faults.iter().map(|fault| fault.setting).collect();
         assert_eq!(named, wrong.map(|(name, _)| name));
         assert_eq!(config.listen, read(&[]).0.listen);
         assert_eq!(config.exemplars, ExemplarFilter::TraceBased);
+    }
+
+    #[test]
+    fn an_endpoint_alone_pushes_nothing_and_the_exporter_s_name_does() {
+        let endpoint =
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://prometheus/api/v1/otlp/v1/metrics");
+        assert!(read(&[endpoint]).0.push.is_none());
+        let (config, faults) = read(&[
+            endpoint,
+            ("OTEL_METRICS_EXPORTER", "otlp,prometheus,console"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "500"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta"),
+        ]);
+        assert_eq!(faults, []);
+        let push = config.push.unwrap();
+        assert_eq!(push.otlp.endpoint.uri.to_string(), endpoint.1);
+        assert_eq!(
+            (push.interval, push.temporality),
+            (Duration::from_millis(500), Temporality::Delta)
+        );
+        assert!(config.listen.is_some() && config.console.is_some());
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(super) struct Definition {
     pub(super) otlp_unit: String,
     pub(super) help: String,
     pub(super) kind: Kind,
+    /// Whether its sums are asked for with each snapshot, and not added up here.
+    pub(super) is_observed: bool,
     /// The meter that it comes from, if it has one.
     pub(super) scope: Option<opentelemetry::InstrumentationScope>,
 }
@@ -44,6 +46,7 @@ impl Definition {
             name: name.to_owned(),
             help: help.to_owned(),
             kind,
+            is_observed: false,
             scope: None,
         }
     }
@@ -57,6 +60,7 @@ impl Definition {
             otlp_unit: unit.to_owned(),
             help: help.to_owned(),
             kind,
+            is_observed: false,
             scope: None,
         }
     }

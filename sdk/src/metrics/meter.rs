@@ -210,6 +210,7 @@ impl ScopedMeter {
         };
         let context = self.shared.registry.context();
         let family = self.family(wanted, kind, find, |definition| {
+            let definition = Definition { is_observed: true, ..definition };
             let family = Arc::new(Observables::new(definition, context));
             (Known::Observable(kind, Arc::clone(&family)), family)
         });

@@ -15,16 +15,7 @@ use super::definition::Kind;
 use super::snapshot::{
     Example, ExampleLabels, Family, HistogramValue, Number, Point, Snapshot, Value,
 };
-
-/// Over what time sums are told (`OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Temporality {
-    /// Since the start of each series, as Prometheus wants them.
-    #[default]
-    Cumulative,
-    /// Since the push before. Sums that may shrink stay cumulative, as the specification has it.
-    Delta,
-}
+use crate::config::Temporality;
 
 /// Turns snapshots into requests, one push after the other.
 pub(crate) struct Encoder {
@@ -79,15 +70,19 @@ impl Encoder {
 
     /// What was told has arrived: the next deltas begin there.
     pub(crate) fn delivered(&mut self, told: Told) {
-        if self.temporality == Temporality::Delta {
+        if self.temporality != Temporality::Cumulative {
             self.told = told;
         }
     }
 
     fn metric(&self, family: &Family, now: u64, told: &mut Told) -> Metric {
         let definition = &*family.definition;
-        let is_delta = self.temporality == Temporality::Delta
-            && matches!(definition.kind, Kind::Counter | Kind::Histogram);
+        let may_be_delta = match self.temporality {
+            Temporality::Cumulative => false,
+            Temporality::Delta => true,
+            Temporality::LowMemory => !definition.is_observed,
+        };
+        let is_delta = may_be_delta && matches!(definition.kind, Kind::Counter | Kind::Histogram);
         let temporality = if is_delta {
             AggregationTemporality::Delta
         } else {

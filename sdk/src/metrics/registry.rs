@@ -18,6 +18,7 @@ use super::gauge::Gauge;
 use super::histogram::{Bounds, Histogram, MAX_BOUNDS};
 use super::instrument::{Context, Instrument, InstrumentFamily, Source};
 use super::labels::{DefaultLabels, LabelSet};
+use super::own::{Own, Read};
 use super::prometheus::PrometheusMetric;
 use super::series::Losses;
 use super::snapshot::Snapshot;
@@ -248,6 +249,11 @@ impl Registry {
     /// Adds a source whose names are taken.
     pub(super) fn add(&self, source: Arc<dyn Source>) {
         self.shared.sources.write().unwrap_or_else(PoisonError::into_inner).push(source);
+    }
+
+    /// Adds a source of the table's families, whose names are taken.
+    pub(super) fn add_own(&self, source: impl Read + 'static) {
+        self.add(Arc::new(Own::new(source, self.context())));
     }
 
     pub(super) fn context(&self) -> &Context {

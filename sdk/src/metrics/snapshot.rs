@@ -11,7 +11,6 @@ use super::labels::LabelSet;
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     /// When it was taken.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a push tells it"))]
     pub(super) unix_nanos: u64,
     pub(super) families: Vec<Family>,
     /// The resource, for those who are not told it otherwise.
@@ -29,7 +28,6 @@ pub(super) struct Family {
 pub(super) struct Point {
     pub(super) labels: Arc<LabelSet>,
     /// Since when a sum counts.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a push tells it"))]
     pub(super) start_nanos: u64,
     pub(super) value: Value,
 }

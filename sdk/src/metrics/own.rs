@@ -1,0 +1,242 @@
+//! The families that the SDK has by itself: of the process, its limits, its runtime, and of the SDK's own
+//! account. Their names and help are declared here, once; the docs show the same table.
+
+mod cgroup;
+mod process;
+mod runtime;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use opentelemetry::KeyValue;
+
+use super::definition::{Definition, Kind};
+use super::exemplar::unix_nanos;
+use super::instrument::{Context, Source};
+use super::labels::{LabelSet, pair};
+use super::push::PushLedger;
+use super::snapshot::{Family, HistogramValue, Number, Point, Value};
+pub(super) use process::Process;
+pub(super) use runtime::WatchedRuntime;
+
+/// A family's row in the table: its name as it is served, its kind, what its labels are, its help.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the docs show it, and a test compares them")
+    )]
+    pub(super) labels: &'static str,
+    pub(super) help: &'static str,
+}
+
+macro_rules! table {
+    ($($name:literal $kind:ident $labels:literal $help:literal)*) => {
+        /// Every family, in the order of the docs.
+        pub(super) const TABLE: &[Row] = &[
+            $(Row { name: $name, kind: Kind::$kind, labels: $labels, help: $help },)*
+        ];
+    };
+}
+
+table! {
+    "process_cpu_seconds_total" Counter "" "CPU time of the process, user and system"
+    "process_resident_memory_bytes" Gauge "" "Resident memory of the process"
+    "process_virtual_memory_bytes" Gauge "" "Virtual memory of the process"
+    "process_open_fds" Gauge "" "Open file descriptors"
+    "process_max_fds" Gauge "" "File descriptors that may be open"
+    "process_start_time_seconds" Gauge "" "When the process started, in seconds since 1970"
+    "process_threads" Gauge "" "Threads of the process"
+    "spanline_cgroup_memory_limit_bytes" Gauge "" "Memory that the container may use; absent without a limit"
+    "spanline_cgroup_memory_usage_bytes" Gauge "" "Memory that the container uses, caches included"
+    "spanline_cgroup_cpu_limit_cores" Gauge "" "CPUs that the container may use; absent without a limit"
+    "spanline_cgroup_cpu_periods_total" Counter "" "Periods in which the container's CPU limit was enforced"
+    "spanline_cgroup_cpu_throttled_periods_total" Counter "" "Periods in which the container was throttled"
+    "spanline_cgroup_cpu_throttled_seconds_total" Counter "" "Time for which the container was throttled"
+    "spanline_tokio_workers" Gauge "" "Worker threads of the tokio runtime"
+    "spanline_tokio_alive_tasks" Gauge "" "Tasks that are alive in the runtime"
+    "spanline_tokio_global_queue_depth" Gauge "" "Tasks that wait in the runtime's global queue"
+    "spanline_tokio_worker_busy_seconds_total" Counter "worker" "Time for which a worker was busy"
+    "spanline_tokio_worker_busy_ratio" Gauge "worker" "Part of the time since the runtime was first watched for which a worker was busy"
+    "spanline_tokio_worker_parks_total" Counter "worker" "How often a worker went to sleep for want of work"
+    "spanline_scheduling_lag_seconds" Histogram "" "How late a timer of the runtime wakes: its event loop's lag"
+    "spanline_scheduling_lag_p50_seconds" Gauge "" "Median of the scheduling lag in the last minute"
+    "spanline_scheduling_lag_p90_seconds" Gauge "" "90th percentile of the scheduling lag in the last minute"
+    "spanline_scheduling_lag_p99_seconds" Gauge "" "99th percentile of the scheduling lag in the last minute"
+    "spanline_scheduling_lag_max_seconds" Gauge "" "Largest scheduling lag in the last minute"
+    "spanline_build_info" Info "version" "The version of the SDK"
+    "spanline_lines_emitted_total" Counter "" "Log lines that were to be written"
+    "spanline_lines_written_total" Counter "" "Log lines that the output has taken"
+    "spanline_lines_queued" Gauge "" "Log lines that wait"
+    "spanline_lines_dropped_total" Counter "reason" "Log lines that were dropped"
+    "spanline_spans_ended_total" Counter "" "Sampled spans that ended"
+    "spanline_spans_exported_total" Counter "" "Spans that the receiver has taken"
+    "spanline_spans_queued" Gauge "" "Spans that wait or are on their way"
+    "spanline_spans_dropped_total" Counter "reason" "Spans that were dropped"
+    "spanline_panics_total" Counter "" "Panics that were seen, and written as a line each"
+    "spanline_metric_pushes_total" Counter "result" "Pushes of metrics"
+    "spanline_metric_points_rejected_total" Counter "" "Data points that the receiver rejected out of pushes that it took"
+    "spanline_metric_overflows_total" Counter "" "Look-ups that ended at a family's overflow series"
+    "spanline_metric_values_refused_total" Counter "" "Values that are no finite numbers, or would make a counter shrink"
+    "spanline_metric_conflicts_total" Counter "" "Instruments whose name was taken, and families that could not be read"
+    "spanline_metrics_scrapers_refused_total" Counter "" "Scrapers that came when there were too many"
+}
+
+impl Row {
+    fn definition(&self) -> Definition {
+        Definition::of_prometheus(self.name, self.help, self.kind)
+    }
+}
+
+/// Every definition of the table, to take their names.
+pub(super) fn definitions() -> impl Iterator<Item = Definition> {
+    TABLE.iter().map(Row::definition)
+}
+
+/// What a source of the table says, family by family.
+pub(super) struct Readings<'a> {
+    context: &'a Context,
+    start_nanos: u64,
+    families: &'a mut Vec<Family>,
+}
+
+impl Readings<'_> {
+    fn unsigned(&mut self, name: &str, number: u64) {
+        self.number(name, Number::Unsigned(number));
+    }
+
+    fn float(&mut self, name: &str, number: f64) {
+        self.number(name, Number::Float(number));
+    }
+
+    fn number(&mut self, name: &str, number: Number) {
+        self.labelled(name, [(Vec::new(), number)]);
+    }
+
+    /// A family with one label.
+    fn each<'b>(
+        &mut self,
+        name: &str,
+        label: &'static str,
+        numbers: impl IntoIterator<Item = (&'b str, u64)>,
+    ) {
+        let numbers = numbers.into_iter();
+        self.labelled(
+            name,
+            numbers.map(|(value, number)| (vec![pair(label, value)], Number::Unsigned(number))),
+        );
+    }
+
+    fn labelled(&mut self, name: &str, points: impl IntoIterator<Item = (Vec<KeyValue>, Number)>) {
+        let values = points
+            .into_iter()
+            .map(|(labels, number)| (labels, Value::Number { number, example: None }))
+            .collect();
+        self.add(name, values);
+    }
+
+    fn histogram(&mut self, name: &str, histogram: HistogramValue) {
+        self.add(name, vec![(Vec::new(), Value::Histogram(histogram))]);
+    }
+
+    fn add(&mut self, name: &str, values: Vec<(Vec<KeyValue>, Value)>) {
+        // What is not in the table is not served; a test sees to it that all is.
+        let Some(row) = TABLE.iter().find(|row| row.name == name) else { return };
+        let point = |(labels, value)| Point {
+            labels: Arc::new(LabelSet::new(labels, &self.context.defaults)),
+            start_nanos: self.start_nanos,
+            value,
+        };
+        let points = values.into_iter().map(point).collect();
+        self.families.push(Family { definition: Arc::new(row.definition()), points });
+    }
+}
+
+/// Something that the table's families are read from.
+pub(super) trait Read: Send + Sync {
+    fn read(&self, readings: &mut Readings<'_>);
+}
+
+/// Puts what is read under the table's names.
+pub(super) struct Own<R> {
+    source: R,
+    context: Context,
+    start_nanos: u64,
+}
+
+impl<R: Read> Own<R> {
+    pub(super) fn new(source: R, context: &Context) -> Self {
+        Self { source, context: context.clone(), start_nanos: unix_nanos() }
+    }
+}
+
+impl<R: Read> Source for Own<R> {
+    fn read(&self, families: &mut Vec<Family>) {
+        let Self { source, context, start_nanos } = self;
+        source.read(&mut Readings { context, start_nanos: *start_nanos, families });
+    }
+}
+
+/// What this process has lost and delivered of its metrics, and which SDK it is.
+pub(super) struct Account {
+    pub(super) context: Context,
+    pub(super) pushes: Arc<PushLedger>,
+}
+
+impl Read for Account {
+    fn read(&self, readings: &mut Readings<'_>) {
+        let version = pair("version", env!("CARGO_PKG_VERSION"));
+        readings.labelled("spanline_build_info", [(vec![version], Number::Unsigned(1))]);
+        readings.each("spanline_metric_pushes_total", "result", self.pushes.by_result());
+        let losses = &self.context.losses;
+        for (name, count) in [
+            ("spanline_metric_points_rejected_total", &self.pushes.rejected_points),
+            ("spanline_metric_overflows_total", &losses.overflow),
+            ("spanline_metric_values_refused_total", &losses.invalid),
+            ("spanline_metric_conflicts_total", &losses.conflicts),
+            ("spanline_metrics_scrapers_refused_total", &losses.refused_scrapers),
+        ] {
+            readings.unsigned(name, count.load(Ordering::Relaxed));
+        }
+    }
+}
+
+/// What became of lines and spans, told by those who keep the account.
+#[derive(Debug, Default)]
+pub(crate) struct LedgerReading {
+    pub(crate) lines_emitted: u64,
+    pub(crate) lines_written: u64,
+    pub(crate) lines_queued: u64,
+    pub(crate) lines_dropped: Vec<(&'static str, u64)>,
+    pub(crate) spans_ended: u64,
+    pub(crate) spans_exported: u64,
+    pub(crate) spans_queued: u64,
+    pub(crate) spans_dropped: Vec<(&'static str, u64)>,
+    pub(crate) panics: u64,
+}
+
+/// Asks for the account with each snapshot.
+pub(super) struct Ledgers<F>(pub(super) F);
+
+impl<F: Fn() -> LedgerReading + Send + Sync> Read for Ledgers<F> {
+    fn read(&self, readings: &mut Readings<'_>) {
+        let told = (self.0)();
+        for (name, count) in [
+            ("spanline_lines_emitted_total", told.lines_emitted),
+            ("spanline_lines_written_total", told.lines_written),
+            ("spanline_lines_queued", told.lines_queued),
+            ("spanline_spans_ended_total", told.spans_ended),
+            ("spanline_spans_exported_total", told.spans_exported),
+            ("spanline_spans_queued", told.spans_queued),
+            ("spanline_panics_total", told.panics),
+        ] {
+            readings.unsigned(name, count);
+        }
+        readings.each("spanline_lines_dropped_total", "reason", told.lines_dropped);
+        readings.each("spanline_spans_dropped_total", "reason", told.spans_dropped);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+use std::collections::HashSet;
+
+use super::*;
+use crate::config::MetricsConfig;
+use crate::metrics::Metrics;
+
+fn metrics() -> Metrics {
+    let resource = opentelemetry_sdk::Resource::builder_empty().build();
+    Metrics::new(&MetricsConfig::default(), &resource)
+}
+
+#[test]
+fn the_table_of_the_docs_is_the_table_of_the_code() {
+    let docs = include_str!("../../docs/metrics.md");
+    let kind = |kind| match kind {
+        Kind::Counter => "counter",
+        Kind::Histogram => "histogram",
+        Kind::Info => "info",
+        Kind::Gauge | Kind::UpDownCounter | Kind::Unknown => "gauge",
+    };
+    let line = |row: &Row| {
+        let label = if row.labels.is_empty() { String::new() } else { format!("`{}`", row.labels) };
+        format!("| `{}` | {} | {label} | {} |", row.name, kind(row.kind), row.help)
+    };
+    let in_code: Vec<String> = TABLE.iter().map(line).collect();
+    let in_docs: Vec<&str> = docs.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(in_docs, in_code);
+}
+
+#[tokio::test]
+async fn every_family_that_is_served_is_in_the_table_and_the_other_way_round() {
+    let metrics = metrics();
+    metrics.watch_current_runtime();
+    metrics.tell_ledgers(|| LedgerReading {
+        lines_dropped: vec![("queue_full", 1)],
+        spans_dropped: vec![("queue_full", 1)],
+        ..LedgerReading::default()
+    });
+    // The first measurement of the lag.
+    while metrics.registry().snapshot().family("spanline_scheduling_lag_max_seconds").is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let snapshot = metrics.registry().snapshot();
+    let served: HashSet<_> =
+        snapshot.families.iter().map(|family| family.definition.name.clone()).collect();
+    let in_table: HashSet<_> = definitions().map(|definition| definition.name).collect();
+    assert_eq!(in_table.len(), TABLE.len(), "a name stands twice");
+    let unknown: Vec<_> = served.difference(&in_table).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    // Whether a machine has control groups is its business.
+    let missing: Vec<_> =
+        in_table.difference(&served).filter(|name| !name.starts_with("spanline_cgroup_")).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    for family in &snapshot.families {
+        assert!(!family.points.is_empty(), "{}", family.definition.name);
+    }
+}
+
+#[test]
+fn nobody_else_can_take_a_name_of_the_table() {
+    let metrics = metrics();
+    assert!(metrics.registry().gauge("process_threads", "Help").is_err());
+    assert!(metrics.registry().counter("spanline_lines_written", "Help").is_err());
+}

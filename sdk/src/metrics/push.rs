@@ -1,0 +1,263 @@
+//! Pushes: every interval a snapshot goes to a receiver by OTLP, or to stdout, from a thread with a runtime of
+//! its own; and once more at the end.
+//!
+//! A snapshot that does not arrive is not kept: its sums are in the next one.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use prost::Message as _;
+use tokio::sync::oneshot;
+
+use super::otlp::Encoder;
+use super::registry::Registry;
+use super::text;
+use crate::config::PushConfig;
+use crate::otlp::{self, Answer, Sender};
+
+/// The first pause before a push is tried again; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A receiver that stays away is told of again after this.
+const QUIET_FOR: Duration = Duration::from_secs(60);
+
+/// What became of the pushes.
+#[derive(Debug, Default)]
+pub(super) struct PushLedger {
+    pub(super) delivered: AtomicU64,
+    /// Nobody answered, or only "later", until the time was up.
+    pub(super) unreachable: AtomicU64,
+    pub(super) refused: AtomicU64,
+    /// The sender panicked.
+    pub(super) failed: AtomicU64,
+    /// Data points that the receiver rejected out of pushes that it took.
+    pub(super) rejected_points: AtomicU64,
+}
+
+impl PushLedger {
+    /// Every result's name and count, for a counter's label.
+    pub(super) fn by_result(&self) -> [(&'static str, u64); 4] {
+        [
+            ("delivered", &self.delivered),
+            ("unreachable", &self.unreachable),
+            ("refused", &self.refused),
+            ("failed", &self.failed),
+        ]
+        .map(|(result, count)| (result, count.load(Ordering::Relaxed)))
+    }
+}
+
+/// A thread that pushes until it is stopped.
+#[derive(Debug)]
+pub(super) struct Push {
+    stop: Option<oneshot::Sender<Instant>>,
+    stopped: mpsc::Receiver<()>,
+}
+
+impl Push {
+    /// Starts to push by OTLP.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(super) fn by_otlp(
+        config: &PushConfig,
+        resource: &Resource,
+        registry: Registry,
+        ledger: Arc<PushLedger>,
+    ) -> io::Result<Self> {
+        let endpoint = &config.otlp.endpoint;
+        let way = Way::Otlp(Box::new(Otlp {
+            encoder: Encoder::new(resource, config.temporality),
+            sender: otlp::connect(&config.otlp),
+            try_timeout: config.otlp.timeout,
+            timeout: config.timeout,
+            endpoint: format!("{} ({})", endpoint.uri, endpoint.because_of),
+            complained: None,
+            ledger,
+        }));
+        Self::start(config.interval, registry, way)
+    }
+
+    /// Starts to write to stdout.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(super) fn to_console(interval: Duration, registry: Registry) -> io::Result<Self> {
+        Self::start(interval, registry, Way::Console)
+    }
+
+    fn start(interval: Duration, registry: Registry, mut way: Way) -> io::Result<Self> {
+        let (stop, mut stopping) = oneshot::channel();
+        let (stopped_here, stopped) = mpsc::channel();
+        thread::Builder::new().name("spanline-push".to_owned()).spawn(move || {
+            let _stopped: mpsc::Sender<()> = stopped_here;
+            let _suppressed = Context::enter_telemetry_suppressed_scope();
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    tracing::warn!(
+                        target: "spanline", %error,
+                        "the push of metrics has no runtime; metrics are not pushed"
+                    );
+                    return;
+                }
+            };
+            runtime.block_on(async {
+                let deadline = loop {
+                    let push = async {
+                        tokio::time::sleep(interval).await;
+                        way.push(&registry, None).await;
+                    };
+                    // A push that is under way gives way to the last one, which tells its sums as well.
+                    tokio::select! {
+                        () = push => {}
+                        deadline = &mut stopping => break deadline,
+                    }
+                };
+                // Without a word whoever could stop it is gone.
+                if let Ok(deadline) = deadline {
+                    way.push(&registry, Some(deadline)).await;
+                }
+            });
+            // A sender that hangs is left behind.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { stop: Some(stop), stopped })
+    }
+
+    /// Asks for the last push.
+    pub(super) fn begin_to_stop(&mut self, deadline: Instant) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(deadline);
+        }
+    }
+
+    /// Waits until it has been made, or the deadline has passed.
+    pub(super) fn wait(&self, deadline: Instant) {
+        // The other end is dropped with the thread.
+        let _ = self.stopped.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// Where a push goes.
+enum Way {
+    Otlp(Box<Otlp>),
+    Console,
+}
+
+impl Way {
+    async fn push(&mut self, registry: &Registry, deadline: Option<Instant>) {
+        match self {
+            Self::Otlp(otlp) => otlp.push(registry, deadline).await,
+            Self::Console => {
+                let text = text::openmetrics(&registry.snapshot());
+                // Nobody is told if stdout is closed: there is nowhere to tell it.
+                let _ = io::stdout().lock().write_all(text.as_bytes());
+            }
+        }
+    }
+}
+
+struct Otlp {
+    encoder: Encoder,
+    sender: Box<dyn Sender>,
+    /// For one try.
+    try_timeout: Duration,
+    /// For a push with all its tries.
+    timeout: Duration,
+    endpoint: String,
+    /// When a failure was last told; `None` while pushes arrive.
+    complained: Option<Instant>,
+    ledger: Arc<PushLedger>,
+}
+
+/// What became of a push.
+enum Outcome {
+    Delivered { rejected: u64, message: String },
+    Refused(String),
+    Unreachable(String),
+    Failed,
+}
+
+impl Otlp {
+    async fn push(&mut self, registry: &Registry, deadline: Option<Instant>) {
+        let until = Instant::now() + self.timeout;
+        let until = deadline.map_or(until, |deadline| deadline.min(until));
+        let (request, told) = self.encoder.encode(&registry.snapshot());
+        let outcome = self.deliver(request.encode_to_vec().into(), until).await;
+        let ledger = &self.ledger;
+        let (count, why) = match outcome {
+            Outcome::Delivered { rejected, message } => {
+                self.encoder.delivered(told);
+                ledger.rejected_points.fetch_add(rejected, Ordering::Relaxed);
+                let why =
+                    (rejected > 0).then(|| format!("{rejected} data points rejected: {message}"));
+                (&ledger.delivered, why)
+            }
+            Outcome::Refused(why) => (&ledger.refused, Some(why)),
+            Outcome::Unreachable(why) => (&ledger.unreachable, Some(why)),
+            Outcome::Failed => (&ledger.failed, Some("the sender panicked".to_owned())),
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.complain(why);
+    }
+
+    /// Tries until the receiver has answered for good, or the time is up.
+    async fn deliver(&self, request: Bytes, until: Instant) -> Outcome {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).min(self.try_timeout);
+            // In a task of its own: its panic ends that task.
+            let mut task = tokio::spawn(self.sender.send(request.clone()));
+            let (wait, why) = match tokio::time::timeout(left, &mut task).await {
+                Ok(Ok(Answer::Taken { rejected, message })) => {
+                    return Outcome::Delivered { rejected, message };
+                }
+                Ok(Ok(Answer::Refused { why })) => return Outcome::Refused(why),
+                Ok(Ok(Answer::Later { wait, why })) => (wait, why),
+                Ok(Ok(Answer::Distrusted { why })) => (None, why),
+                Ok(Err(_)) => return Outcome::Failed,
+                Err(_) => {
+                    task.abort();
+                    (None, format!("no answer within {left:?}"))
+                }
+            };
+            // Half of it at least, so that services that lost their agent together do not come back together.
+            let wait = wait
+                .unwrap_or_else(|| pause.mul_f64(0.5 + fastrand::f64() / 2.0))
+                .min(self.timeout);
+            if Instant::now() + wait >= until {
+                return Outcome::Unreachable(why);
+            }
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Says once a minute why pushes fail, and once that they arrive again.
+    fn complain(&mut self, why: Option<String>) {
+        let endpoint = &self.endpoint;
+        let Some(reason) = why else {
+            if self.complained.take().is_some() {
+                tracing::info!(target: "spanline", %endpoint, "metrics are delivered again");
+            }
+            return;
+        };
+        if self.complained.is_some_and(|at| at.elapsed() < QUIET_FOR) {
+            return;
+        }
+        self.complained = Some(Instant::now());
+        tracing::warn!(
+            target: "spanline", %endpoint, reason,
+            "metrics cannot be delivered; their sums go with a later push. Does an OTLP receiver of this \
+             protocol listen there?"
+        );
+    }
+}

@@ -17,6 +17,7 @@
 mod body;
 mod caller;
 mod client;
+mod counted;
 mod exchange;
 mod foreign;
 pub mod grpc;

@@ -30,6 +30,10 @@ where
     let remaining = if is_there { None } else { content_length(headers) };
     let ends_here =
         answers_head || has_no_body(status) || remaining == Some(0) || inner.is_end_stream();
+    if let (true, Some(bytes)) = (is_there || ends_here, inner.size_hint().exact()) {
+        // What a server does not send for want of a body is not counted.
+        exchange.sent(if answers_head || has_no_body(status) { 0 } else { bytes });
+    }
     if ends_here || (!exchange.is_recorded() && is_there) {
         exchange.end();
         axum::body::Body::new(inner)
@@ -38,7 +42,7 @@ where
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
@@ -77,9 +81,14 @@ impl<B: Body> Body for Watched<B> {
         });
         match &frame {
             Some(Ok(frame)) => {
-                if let (Some(remaining), Some(data)) = (this.remaining.as_mut(), frame.data_ref()) {
+                if let Some(data) = frame.data_ref() {
                     let sent = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
-                    *remaining = remaining.saturating_sub(sent);
+                    if !*this.is_there {
+                        this.exchange.sent(sent);
+                    }
+                    if let Some(remaining) = this.remaining.as_mut() {
+                        *remaining = remaining.saturating_sub(sent);
+                    }
                 }
                 if *this.remaining == Some(0) || this.inner.is_end_stream() {
                     this.exchange.end();

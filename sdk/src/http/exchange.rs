@@ -9,6 +9,7 @@ use opentelemetry::{Context, KeyValue};
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
+use super::counted::Counted;
 use super::semconv;
 
 /// What was known of an exchange in the end.
@@ -18,6 +19,8 @@ pub(super) struct Facts {
     pub(super) status: Option<StatusCode>,
     /// Why it failed, if it did.
     pub(super) error: Option<Error>,
+    /// What the answer's body weighed, as far as it was handed over.
+    pub(super) response_bytes: Option<u64>,
 }
 
 /// What an exchange failed with: one of a small set of words, as it is a dimension.
@@ -64,6 +67,7 @@ pub(super) struct Exchange {
     is_recorded: bool,
     is_open: bool,
     facts: Facts,
+    counted: Option<Counted>,
 }
 
 impl Exchange {
@@ -83,7 +87,14 @@ impl Exchange {
     }
 
     fn new(carrier: Span, context: Option<Context>, is_recorded: bool) -> Self {
-        Self { carrier, context, is_recorded, is_open: true, facts: Facts::default() }
+        Self {
+            carrier,
+            context,
+            is_recorded,
+            is_open: true,
+            facts: Facts::default(),
+            counted: None,
+        }
     }
 
     /// The ids of the span, if there is one.
@@ -108,6 +119,16 @@ impl Exchange {
         }
     }
 
+    /// Has the exchange observed at its end.
+    pub(super) fn count(&mut self, counted: Option<Counted>) {
+        self.counted = counted;
+    }
+
+    /// So much of the answer's body was handed over.
+    pub(super) fn sent(&mut self, bytes: u64) {
+        *self.facts.response_bytes.get_or_insert(0) += bytes;
+    }
+
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.facts.status = Some(status);
     }
@@ -122,8 +143,12 @@ impl Exchange {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
         }
+        if let Some(counted) = self.counted.take() {
+            let span = self.context.as_ref().map(|context| context.span());
+            counted.end(self.facts, span.as_ref().map(|span| span.span_context()));
+        }
         if let (true, Some(context)) = (self.is_recorded, &self.context) {
-            let Facts { status, error } = self.facts;
+            let Facts { status, error, .. } = self.facts;
             let span = context.span();
             if let Some(status) = status {
                 let status = i64::from(status.as_u16());

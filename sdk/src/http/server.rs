@@ -14,6 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::caller::{Caller, Callers};
+use super::counted::Counted;
 use super::exchange::{Begin, Error, Exchange};
 use super::head::{Head, Recorded};
 use super::headers::Headers;
@@ -21,7 +22,8 @@ use super::route::LastRoute;
 use super::start::{self, Place, Started};
 use super::{body, method};
 use super::{semconv, traceresponse};
-use crate::span;
+use crate::metrics::http::Begun;
+use crate::{metrics, span};
 
 /// Gives each request one SERVER span, which the handler runs in.
 ///
@@ -141,7 +143,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
         let answers_head = request.method() == Method::HEAD;
-        let (exchange, inner) = self.shared.start(&request).run(|_| self.inner.call(request));
+        let (mut started, counted) = self.shared.start(&request);
+        let (mut exchange, inner) = started.run(|_| self.inner.call(request));
+        exchange.count(counted);
         let settings =
             self.shared.settings.has_response_work().then(|| Arc::clone(&self.shared.settings));
         ServerFuture { inner, exchange: Some(exchange), answers_head, settings }
@@ -156,10 +160,10 @@ impl Settings {
 }
 
 impl Shared {
-    fn start<B>(&self, request: &Request<B>) -> Started {
+    fn start<B>(&self, request: &Request<B>) -> (Started, Option<Counted>) {
         let settings = &*self.settings;
         if settings.excluded.iter().any(|path| path == request.uri().path()) {
-            return Started::nothing();
+            return (Started::nothing(), None);
         }
         let current = span::current();
         let http = current.as_ref().map(|current| &current.http);
@@ -178,7 +182,13 @@ impl Shared {
         let begin =
             Begin { kind: SpanKind::Server, name, content: |content: &mut _| head.say(content) };
         let caller = Caller::of(&headers, request.headers(), settings.callers, propagation);
-        start::server(current.as_deref(), settings.place, caller, begin)
+        let counted = metrics::http::server().map(|recorder| {
+            let scheme = semconv::scheme(request.uri());
+            let begun = Begun { method: method.value, scheme, server: None };
+            let route = route.and_then(|(_, kept)| Some(kept?.template));
+            Counted::begin(recorder, begun, route, body::content_length(request.headers()))
+        });
+        (start::server(current.as_deref(), settings.place, caller, begin), counted)
     }
 }
 

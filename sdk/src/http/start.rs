@@ -28,6 +28,7 @@ pub(super) struct Started {
 }
 
 /// Whose span it is, and what is around it.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be dearer")]
 enum Side {
     /// The context has the caller's baggage, if there is any.
     Server {

@@ -5,7 +5,7 @@
 //! is dropped, [`Recorder::end`] observes it. Labels come from templates and words, never from paths: the
 //! number of series is that of the routes.
 
-#![expect(dead_code, reason = "the layers are about to call it")]
+#![expect(dead_code, reason = "the layer of clients does not call it yet")]
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -61,7 +61,7 @@ fn record(format: LogFormat, line: &str) -> Option<Json> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn text_in_every_place_stays_one_harmless_line(

@@ -199,3 +199,34 @@ fn without_an_opentelemetry_layer_there_are_lines_without_ids() {
     assert!(memory.lines().iter().all(|line| !line.contains("trace_id")));
     assert_eq!(memory.lines().len(), 2);
 }
+
+/// A layer that says when a span closes.
+struct TellsOfClosing;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for TellsOfClosing {
+    fn on_close(&self, id: tracing::span::Id, _: tracing_subscriber::layer::Context<'_, S>) {
+        info!(parent: id, "closing");
+    }
+}
+
+#[test]
+fn an_event_of_the_closing_of_a_span_has_its_ids() {
+    let (layer, lines, memory) = in_memory(&settings(LogFormat::Json));
+    let provider = SdkTracerProvider::builder().build();
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    let subscriber = tracing_subscriber::registry().with(layer).with(TellsOfClosing).with(spans);
+    let mut expected = None;
+    // A scoped subscriber is not asked again while it is asked; the global one is.
+    let output = super::alone::alone("ids::an_event_of_the_closing_of_a_span_has_its_ids", || {
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        let span = info_span!("closes");
+        expected = ids_of_span(&span);
+        drop(span);
+        assert!(lines.flush(soon()));
+        let seen: Vec<Json> =
+            memory.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(expected.is_some());
+        assert_eq!(ids_of(only(&seen)), expected);
+    });
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -188,3 +188,34 @@ fn a_thread_locals_destructor_may_log_whatever_is_gone_by_then() {
         });
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+/// A sampler that logs.
+#[derive(Clone, Debug)]
+struct LogsSampling;
+
+impl opentelemetry_sdk::trace::ShouldSample for LogsSampling {
+    fn should_sample(
+        &self,
+        _parent: Option<&opentelemetry::Context>,
+        _trace_id: opentelemetry::trace::TraceId,
+        name: &str,
+        _kind: &opentelemetry::trace::SpanKind,
+        _attributes: &[opentelemetry::KeyValue],
+        _links: &[opentelemetry::trace::Link],
+    ) -> opentelemetry_sdk::trace::SamplingResult {
+        warn!("sampling {name}");
+        opentelemetry_sdk::trace::SamplingResult {
+            decision: opentelemetry_sdk::trace::SamplingDecision::RecordAndSample,
+            attributes: Vec::new(),
+            trace_state: opentelemetry::trace::TraceState::default(),
+        }
+    }
+}
+
+#[test]
+fn a_sampler_may_log() {
+    let provider = SdkTracerProvider::builder().with_sampler(LogsSampling).build();
+    let scene = Scene::of(&settings(LogFormat::Json), provider);
+    let lines = scene.run(|| info_span!("one").in_scope(|| info!("inside")));
+    assert_eq!(messages(&lines), ["sampling one", "inside"]);
+}

@@ -7,7 +7,7 @@ use tracing::{Span, info, info_span};
 use super::*;
 
 const THREADS: u64 = 8;
-const LINES_EACH: u64 = 2_500;
+const LINES_EACH: u64 = 12_500;
 const DEEPEST: usize = 8;
 
 /// A line's number, and the ids that it must have.

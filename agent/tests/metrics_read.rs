@@ -9,6 +9,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use http::{Request, StatusCode, header};
@@ -145,8 +146,12 @@ fn cumulative(points: Vec<NumberDataPoint>) -> Metric {
 
 /// `n` requests under 0.1 s and `n` under 1 s.
 fn durations(n: u64, time: u64) -> Metric {
+    durations_at(n, BEGAN + time)
+}
+
+fn durations_at(n: u64, unix_seconds: u64) -> Metric {
     let example = Exemplar {
-        time_unix_nano: (BEGAN + time) * SECOND - SECOND,
+        time_unix_nano: (unix_seconds - 1) * SECOND,
         trace_id: (0..16)
             .map(|at| u8::from_str_radix(&TRACE_ID[at * 2..][..2], 16).unwrap())
             .collect(),
@@ -155,7 +160,11 @@ fn durations(n: u64, time: u64) -> Metric {
         ..Exemplar::default()
     };
     let point = HistogramDataPoint {
-        time_unix_nano: (BEGAN + time) * SECOND,
+        attributes: vec![
+            text_attribute("http.route", "/<script>"),
+            text_attribute("http.response.status_code", "500"),
+        ],
+        time_unix_nano: unix_seconds * SECOND,
         explicit_bounds: vec![0.1, 1.0],
         bucket_counts: vec![n, n, 0],
         count: 2 * n,
@@ -338,4 +347,30 @@ async fn metrics_are_kept_over_a_restart_and_beside_a_slice_of_the_first_version
     assert_eq!(api.query("hits_total", 0).await[0].1, "5");
     let lines = api.store.lines(spanline_agent::store::LineQuery::default()).await.unwrap();
     assert_eq!(lines[0].body, "a line of the first version");
+}
+
+#[tokio::test]
+async fn the_page_draws_requests_errors_and_durations_and_leads_to_traces() {
+    let api = Api::new();
+    let (status, page) = api.get("/graphs", &[]).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(page.as_str().unwrap().contains("No requests in this time"), "{page}");
+
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for n in 0..=8 {
+        api.store("<b>api</b>", vec![durations_at(n * 10, now - 120 + n * INTERVAL)]).await;
+    }
+    let (_, page) = api.get("/graphs", &[("range", "15m")]).await;
+    let page = page.as_str().unwrap();
+    for part in [
+        "<h2 id=\"chart-1\">Requests</h2>",
+        "&#60;b&#62;api&#60;/b&#62;: 1.33/s",
+        "<h2 id=\"chart-2\">Errors (5xx)</h2>",
+        "95 of 100 are faster: 910 ms",
+        &format!("<a href=\"/trace/{TRACE_ID}\"><circle class=\"s0\""),
+        "<path class=\"s0 faint\" d=\"M",
+    ] {
+        assert!(page.contains(part), "no {part:?} in\n{page}");
+    }
+    assert!(!page.contains("<script>") && !page.contains("<b>") && !page.contains("style="));
 }

@@ -33,9 +33,15 @@ struct Settings {
 /// Runs the service until it is told to stop; with `health` as argument, asks the running one.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     service::run("api-node", 3000, args, |listener, settings: Settings| async move {
-        let _telemetry = spanline::builder("api-node").log_format(LogFormat::Winston).init();
+        let telemetry = spanline::builder("api-node")
+            .log_format(LogFormat::Winston)
+            .metric_label("service", "api-node")
+            .init();
         info!(address = %listener.local_addr()?, "listening");
         let app = app(settings.python_app_url).map_err(io::Error::other)?;
+        // Beside the port for metrics, where a scraper that knows only the service's own port looks for them; a scrape is
+        // no request of a user's, so it stands outside of the layer and leaves no trace.
+        let app = app.nest("/prometheus", telemetry.metrics_router());
         spanline::serve(listener, app).await
     })
 }

@@ -17,6 +17,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             .log_format(LogFormat::Python)
             .log_output(LogOutput::Stderr)
             .otlp_protocol(OtlpProtocol::Grpc)
+            .metric_label("service", "api-python")
             .init();
         info!(address = %listener.local_addr()?, "listening");
         spanline::serve(listener, app()).await

@@ -13,7 +13,7 @@ let browser;
 
 before(async () => {
   demo.folder = await mkdtemp(join(tmpdir(), "spanline-page-"));
-  const ports = ["api-node", "api-python", "otlp-grpc", "otlp-http", "health", "self-metrics", "prometheus", "web"];
+  const ports = ["api-node", "api-python", "api-node-metrics", "api-python-metrics", "otlp-grpc", "otlp-http", "health", "self-metrics", "prometheus", "web"];
   const flags = ports.flatMap((name) => [`--${name}-port`, "0"]);
   demo.process = spawn(process.env.SPANLINE_DEMO, ["--dir", demo.folder, ...flags]);
   const link = /(http:\/\/127\.0\.0\.1:\d+)\/trace\/([0-9a-f]{32})/;

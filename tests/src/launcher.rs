@@ -11,9 +11,11 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use crate::eventually;
 
 /// Set to 0, any free port; a flag of a test goes before a variable.
-const PORT_VARS: [&str; 8] = [
+const PORT_VARS: [&str; 10] = [
     "SPANLINE_API_NODE_PORT",
     "SPANLINE_API_PYTHON_PORT",
+    "SPANLINE_API_NODE_METRICS_PORT",
+    "SPANLINE_API_PYTHON_METRICS_PORT",
     "SPANLINE_OTLP_GRPC_PORT",
     "SPANLINE_OTLP_HTTP_PORT",
     "SPANLINE_WEB_PORT",

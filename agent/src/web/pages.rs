@@ -1,10 +1,12 @@
-//! The pages: the newest lines, and a trace as a waterfall.
+//! The pages: the newest lines, a trace as a waterfall, and graphs of requests.
 //!
 //! They are rendered here and readable without JavaScript; nothing in them is inline style or
 //! script, so the strictest Content-Security-Policy holds. All that comes from telemetry passes
 //! through the templates' escaping; addresses are made in [`search`] and percent-encoded there.
 
 mod assets;
+mod chart;
+mod graphs;
 mod lines;
 mod scale;
 mod search;
@@ -27,6 +29,7 @@ use assets::{ICON, STYLE};
 pub(super) fn router() -> Router<Store> {
     Router::new()
         .route("/", get(lines::page))
+        .route("/graphs", get(graphs::page))
         .route("/trace/{id}", get(trace::page))
         .route("/assets/{file}", get(assets::serve))
 }

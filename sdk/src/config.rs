@@ -4,14 +4,19 @@
 //! it. All faults are collected; each leaves its setting at the default.
 
 mod http;
+mod lines;
 mod metrics;
 mod otlp;
 mod spans;
+#[cfg(test)]
+mod table;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::{Sampler, SpanLimits};
+use tracing::level_filters::LevelFilter;
 
 use crate::endpoint::OtlpProtocol;
 use crate::log::{
@@ -39,6 +44,10 @@ pub(crate) struct Overrides {
     pub(crate) trace_filter: Option<String>,
     pub(crate) otlp_endpoint: Option<String>,
     pub(crate) otlp_protocol: Option<OtlpProtocol>,
+    pub(crate) otlp_headers: Vec<(String, Secret)>,
+    pub(crate) otlp_timeout: Option<Duration>,
+    pub(crate) otlp_gzip: Option<bool>,
+    pub(crate) propagation: Option<Propagation>,
     pub(crate) copies_events: bool,
     pub(crate) skips_unsampled: bool,
     pub(crate) sampler: Option<Sampler>,
@@ -48,6 +57,16 @@ pub(crate) struct Overrides {
     pub(crate) metrics_push_interval: Option<Duration>,
     pub(crate) metric_prefix: String,
     pub(crate) metric_labels: Vec<(String, String)>,
+}
+
+/// A text that does not print.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// What is in force.
@@ -63,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) log_files_kept: usize,
     pub(crate) log_filter: String,
     pub(crate) trace_filter: String,
+    /// How much the crate says of itself; where it is not set, the filter of lines decides.
+    pub(crate) diagnostics: Option<LevelFilter>,
     /// Log events are copied into their spans.
     pub(crate) copies_events: bool,
     /// No `tracing` spans below one that is not sampled.
@@ -70,6 +91,8 @@ pub(crate) struct Config {
     pub(crate) sampler: Sampler,
     /// Whether the sampler may decide by a span's attributes; those that the environment names do not.
     pub(crate) sampler_reads_attributes: bool,
+    /// No spans are made at all; the contexts of callers are passed on.
+    pub(crate) is_disabled: bool,
     pub(crate) span_limits: SpanLimits,
     /// In characters; `None` is no limit.
     pub(crate) span_value_length: Option<usize>,
@@ -120,13 +143,15 @@ impl Config {
             log_files_kept: log_files_kept.unwrap_or(DEFAULT_FILES_KEPT).max(1),
             log_filter: log_filter.unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned()),
             trace_filter: trace_filter.unwrap_or_else(|| DEFAULT_TRACE_FILTER.to_owned()),
+            diagnostics: lines::read_diagnostics(reader),
             copies_events: overrides.copies_events,
             skips_unsampled: overrides.skips_unsampled,
             sampler: overrides.sampler.clone().unwrap_or_else(|| spans::read_sampler(reader)),
             sampler_reads_attributes: matches!(overrides.sampler, Some(Sampler::ParentBased(_))),
+            is_disabled,
             span_limits: spans::read_limits(reader),
             span_value_length: spans::read_value_length(reader),
-            http: HttpConfig::read(reader),
+            http: HttpConfig::read(overrides, reader),
             export: ExportConfig::read(is_disabled, overrides, reader),
             metrics: MetricsConfig::read(is_disabled, overrides, reader),
             shutdown_timeout: overrides
@@ -157,6 +182,7 @@ mod tests {
         let sources = [
             include_str!("config.rs"),
             include_str!("config/http.rs"),
+            include_str!("config/lines.rs"),
             include_str!("config/metrics.rs"),
             include_str!("config/spans.rs"),
             include_str!("log/options.rs"),
@@ -222,6 +248,13 @@ mod tests {
             ("OTEL_TRACES_SAMPLER", "sometimes"),
             ("OTEL_SPAN_EVENT_COUNT_LIMIT", "many"),
             ("OTEL_SDK_DISABLED", "maybe"),
+            ("OTEL_PROPAGATORS", "b3"),
+            ("OTEL_LOG_LEVEL", "loud"),
+            ("OTEL_LOGS_EXPORTER", "syslog"),
+            ("OTEL_METRICS_EXPORTER", "statsd"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "18446744073709551615"),
+            ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-1"),
+            ("OTEL_EXPORTER_OTLP_INSECURE", "1"),
         ];
         let (config, faults) = read(&wrong);
         for (name, value) in wrong {
@@ -230,6 +263,46 @@ mod tests {
         }
         assert_eq!(faults.len(), wrong.len());
         assert_eq!(config.export.unwrap().queue_spans, 16_384);
+    }
+
+    #[test]
+    fn a_batch_that_is_larger_than_the_queue_is_a_contradiction() {
+        let queue = ("OTEL_BSP_MAX_QUEUE_SIZE", "100");
+        let (config, faults) = read(&[queue, ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "200")]);
+        assert_eq!(config.export.unwrap().batch_spans, 100);
+        assert!(faults.len() == 1 && faults[0].setting.ends_with("BATCH_SIZE"), "{faults:?}");
+        let (config, faults) = read(&[queue]);
+        assert_eq!((config.export.unwrap().batch_spans, faults), (100, vec![]));
+    }
+
+    #[test]
+    fn what_the_builder_is_told_wins_and_its_secrets_do_not_print() {
+        let overrides = Overrides {
+            otlp_headers: vec![("Authorization".to_owned(), Secret("Bearer hunter2".to_owned()))],
+            otlp_timeout: Some(Duration::from_secs(7)),
+            otlp_gzip: Some(true),
+            propagation: Some(Propagation { trace_context: true, baggage: false }),
+            ..Overrides::default()
+        };
+        let vars = HashMap::from([
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=env,x-tenant=a"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "5"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+            ("OTEL_PROPAGATORS", "none"),
+        ]);
+        let config = Config::read(&overrides, &mut Reader::new(&vars));
+        assert_eq!(config.http.propagation, Propagation { trace_context: true, baggage: false });
+        let otlp = &config.export.as_ref().unwrap().otlp;
+        assert_eq!((otlp.timeout, otlp.gzip), (Duration::from_secs(7), true));
+        let header =
+            |name| otlp.headers.iter().find(|(header, _)| header == name).unwrap().1.clone();
+        assert_eq!(
+            (header("authorization"), header("x-tenant")),
+            ("Bearer hunter2".parse().unwrap(), "a".parse().unwrap())
+        );
+        assert_eq!(otlp.headers.len(), 2);
+        let printed = format!("{overrides:?} {config:?}");
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
 
     #[test]

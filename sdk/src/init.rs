@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use opentelemetry::global;
-use opentelemetry::propagation::TextMapCompositePropagator;
+use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::Sampler;
@@ -22,7 +22,7 @@ use tracing::Dispatch;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::config::{Config, MAX_SHUTDOWN_TIMEOUT, Overrides};
+use crate::config::{Config, MAX_SHUTDOWN_TIMEOUT, Overrides, Propagation, Secret};
 use crate::endpoint::OtlpProtocol;
 use crate::error::{Fault, InitError};
 use crate::log::{self, LineLedger, Lines, LogFormat, LogOutput, LogSettings};
@@ -66,6 +66,16 @@ pub fn init(name: &str) -> Telemetry {
 /// ```
 pub fn builder(name: &str) -> Builder {
     Builder { name: name.to_owned(), overrides: Overrides::default() }
+}
+
+/// A way in which a trace goes on from one service to the next; see [`Builder::propagators`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Propagator {
+    /// `traceparent` and `tracestate`, as W3C Trace Context has them (`tracecontext`).
+    TraceContext,
+    /// `baggage`, as W3C Baggage has it (`baggage`).
+    Baggage,
 }
 
 /// Made by [`builder`].
@@ -168,6 +178,36 @@ impl Builder {
     /// How spans are sent; `OTEL_EXPORTER_OTLP_PROTOCOL` otherwise, and HTTP by default.
     pub fn otlp_protocol(mut self, protocol: OtlpProtocol) -> Self {
         self.overrides.otlp_protocol = Some(protocol);
+        self
+    }
+
+    /// Sends a header with every request to the receiver, such as one that authorizes it; it wins over one of
+    /// the same name in `OTEL_EXPORTER_OTLP_HEADERS`. Its value is never printed.
+    pub fn otlp_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.overrides.otlp_headers.push((name.into(), Secret(value.into())));
+        self
+    }
+
+    /// How long one try may take; `OTEL_EXPORTER_OTLP_TIMEOUT` otherwise, and 3 s by default.
+    pub fn otlp_timeout(mut self, timeout: Duration) -> Self {
+        self.overrides.otlp_timeout = Some(timeout);
+        self
+    }
+
+    /// Whether requests are packed; `OTEL_EXPORTER_OTLP_COMPRESSION` otherwise, and not by default: the agent
+    /// is near.
+    pub fn otlp_gzip(mut self, pack: bool) -> Self {
+        self.overrides.otlp_gzip = Some(pack);
+        self
+    }
+
+    /// What is taken from callers and told to those that are called; `OTEL_PROPAGATORS` otherwise, and all
+    /// of them by default.
+    pub fn propagators(mut self, propagators: &[Propagator]) -> Self {
+        self.overrides.propagation = Some(Propagation {
+            trace_context: propagators.contains(&Propagator::TraceContext),
+            baggage: propagators.contains(&Propagator::Baggage),
+        });
         self
     }
 
@@ -295,7 +335,8 @@ impl Plan {
     fn start(self) -> Result<Arc<Started>, InitError> {
         let (layer, lines) = log::start(self.log_settings()).map_err(InitError::Output)?;
         let resource = self.speaker.resource.clone();
-        let spans = trace::start(&self.config, &resource).map_err(InitError::Exporter)?;
+        let spans =
+            trace::start(&self.config, &resource, console(&lines)).map_err(InitError::Exporter)?;
         let metrics = Metrics::new(&self.config.metrics, &self.speaker.resource);
         if !install(&self.config, layer, &lines, &spans, &metrics) {
             // Another thread was faster; what was started for nothing ends.
@@ -324,11 +365,12 @@ impl Plan {
                 log::without_writer(&settings)
             });
         let resource = self.speaker.resource.clone();
-        let spans = trace::start(&self.config, &resource).unwrap_or_else(|error| {
-            complaints
-                .push(format!("there is no thread to export spans: {error}; they are dropped"));
-            trace::without_exporter(&self.config)
-        });
+        let spans =
+            trace::start(&self.config, &resource, console(&lines)).unwrap_or_else(|error| {
+                complaints
+                    .push(format!("there is no thread to export spans: {error}; they are dropped"));
+                trace::without_exporter(&self.config)
+            });
         let metrics = Metrics::new(&self.config.metrics, &self.speaker.resource);
         if !install(&self.config, layer, &lines, &spans, &metrics) {
             complaints.push(
@@ -405,14 +447,29 @@ fn install(
     global::set_tracer_provider(spans.provider().clone());
     global::set_meter_provider(metrics.meters());
     metrics.install();
-    global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-        Box::new(TraceContextPropagator::new()),
-        Box::new(BaggagePropagator::new()),
-    ]));
+    global::set_text_map_propagator(propagator(config.http.propagation));
     // Fails only if another logger is set, which then keeps the events of the `log` crate.
     drop(tracing_log::LogTracer::init());
     log::install_panic_hook(lines);
     true
+}
+
+/// Spans are printed where lines are.
+fn console(lines: &Lines) -> trace::Console {
+    let lines = lines.clone();
+    Box::new(move |span| lines.print_span(span))
+}
+
+/// For code of others that asks for the process's propagator; our own layers read headers themselves.
+fn propagator(propagation: Propagation) -> TextMapCompositePropagator {
+    let mut propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = Vec::new();
+    if propagation.trace_context {
+        propagators.push(Box::new(TraceContextPropagator::new()));
+    }
+    if propagation.baggage {
+        propagators.push(Box::new(BaggagePropagator::new()));
+    }
+    TextMapCompositePropagator::new(propagators)
 }
 
 /// What takes every event and `tracing` span of the process.

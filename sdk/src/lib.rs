@@ -86,7 +86,7 @@ mod vars;
 pub use endpoint::OtlpProtocol;
 pub use error::{Fault, InitError};
 pub use http::grpc;
-pub use init::{Builder, Ledger, Telemetry, builder, init};
+pub use init::{Builder, Ledger, Propagator, Telemetry, builder, init};
 pub use log::{LineDrops, LineLedger, LogFormat, LogOutput, ParseLogFormatError};
 pub use metrics::{RegisterError, Registry};
 pub use opentelemetry_sdk::trace::Sampler;

@@ -36,6 +36,7 @@ mod render;
 mod ring;
 mod settings;
 mod sink;
+mod span;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use opentelemetry_sdk::Resource;
-#[cfg(feature = "testing")]
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::config::Config;
@@ -33,14 +32,19 @@ pub(crate) struct Spans {
     queue: Arc<SpanQueue>,
 }
 
+/// Prints a span, for `OTEL_TRACES_EXPORTER=console`. It never waits.
+pub(crate) type Console = Box<dyn Fn(&SpanData) + Send>;
+
 /// Starts the exporter, if spans are to be exported, and makes the provider.
 ///
 /// # Errors
 /// The system has no thread for the exporter.
-pub(crate) fn start(config: &Config, resource: &Resource) -> io::Result<Spans> {
+pub(crate) fn start(config: &Config, resource: &Resource, console: Console) -> io::Result<Spans> {
     let Some(export) = &config.export else { return Ok(without_exporter(config)) };
     let queue = Arc::new(SpanQueue::new(export.queue_spans, export.queue_bytes));
-    exporter::spawn(Arc::clone(&queue), otlp::connect(&export.otlp), export, resource)?;
+    let sender = export.ways.otlp.then(|| otlp::connect(&export.otlp));
+    let console = export.ways.console.then_some(console);
+    exporter::spawn(Arc::clone(&queue), sender, console, export, resource)?;
     let processor = Processor::new(Arc::clone(&queue), export.batch_spans);
     Ok(Spans { provider: provider(config, Arc::new(processor)), queue })
 }
@@ -74,6 +78,9 @@ fn provider(config: &Config, sink: Arc<dyn Sink>) -> Provider {
         reads_attributes: config.sampler_reads_attributes,
     };
     let limits = Limits { counts: config.span_limits, value_length: config.span_value_length };
+    if config.is_disabled {
+        return Provider::off(limits, sink);
+    }
     Provider::new(sampling, limits, sink)
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Reader<'a> {
 }
 
 /// The longest time that can be set: nobody waits for longer, and it can be added to a time of day.
-const LONGEST: Duration = Duration::from_secs(3_600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// How long to wait for something, in milliseconds.
 pub(crate) struct Delay(pub(crate) Duration);

@@ -1,5 +1,6 @@
 //! What the HTTP layers go by.
 
+use super::Overrides;
 use crate::error::Fault;
 use crate::vars::Reader;
 
@@ -27,31 +28,36 @@ impl Default for Propagation {
 
 impl HttpConfig {
     /// Reads the variables; what is wrong is in the reader's faults.
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+    pub(crate) fn read(overrides: &Overrides, reader: &mut Reader<'_>) -> Self {
         let words = |text: &str| -> Vec<String> {
             let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
             words.map(str::to_owned).collect()
         };
-        let mut propagation = Propagation::default();
-        if let Some(names) = reader.text("OTEL_PROPAGATORS") {
-            propagation = Propagation { trace_context: false, baggage: false };
+        let propagation = reader.text("OTEL_PROPAGATORS").and_then(|names| {
+            let mut wanted = None;
             for name in words(&names) {
-                match name.as_str() {
-                    "tracecontext" => propagation.trace_context = true,
-                    "baggage" => propagation.baggage = true,
-                    "none" => {}
-                    _ => reader.fault(Fault::new(
-                        "OTEL_PROPAGATORS",
-                        name,
-                        "a list of tracecontext, baggage; or none",
-                    )),
+                let none = Propagation { trace_context: false, baggage: false };
+                match name.to_ascii_lowercase().as_str() {
+                    "tracecontext" => wanted.get_or_insert(none).trace_context = true,
+                    "baggage" => wanted.get_or_insert(none).baggage = true,
+                    "none" => drop(wanted.get_or_insert(none)),
+                    _ => {
+                        let accepted = "a list of tracecontext, baggage; or none";
+                        let fault = Fault::new("OTEL_PROPAGATORS", name, accepted);
+                        reader.fault(fault.instead("it is left aside"));
+                    }
                 }
             }
-        }
+            // Where nothing is known of what is wanted, traces had better go on.
+            wanted
+        });
         let known_methods = reader.text("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").map(|methods| {
             // Read once in a process, and wanted as long as it lives.
             words(&methods).into_iter().map(|method| &*method.leak()).collect()
         });
-        Self { propagation, known_methods }
+        Self {
+            propagation: overrides.propagation.or(propagation).unwrap_or_default(),
+            known_methods,
+        }
     }
 }

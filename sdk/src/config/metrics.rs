@@ -127,7 +127,7 @@ impl FromStr for Ways {
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut ways = Self::default();
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            match name {
+            match name.to_ascii_lowercase().as_str() {
                 "prometheus" => ways.prometheus = true,
                 "otlp" => ways.otlp = true,
                 "console" => ways.console = true,
@@ -185,7 +185,7 @@ impl FromStr for ExemplarFilter {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
+        match text.to_ascii_lowercase().as_str() {
             "trace_based" => Ok(Self::TraceBased),
             "always_on" => Ok(Self::AlwaysOn),
             "always_off" => Ok(Self::AlwaysOff),

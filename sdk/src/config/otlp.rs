@@ -6,11 +6,11 @@ mod secured;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Overrides;
+use super::{Overrides, Secret};
 use crate::endpoint::{self, Endpoint, OtlpProtocol};
 use crate::error::Fault;
 use crate::otlp_signal::Signal;
-use crate::vars::{Reader, TimeLimit};
+use crate::vars::{LONGEST, Reader, TimeLimit};
 
 /// For one try. The specification's default is 10 s, longer than a pod has to shut down in comfort.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -47,13 +47,13 @@ impl OtlpConfig {
             .unwrap_or_default();
         let endpoint =
             endpoint::resolve(signal, protocol, overrides.otlp_endpoint.as_deref(), reader);
-        let gzip = reader
-            .parse_first(variables.compression, "gzip, none")
-            .is_some_and(|Gzip(is_wanted)| is_wanted);
+        let gzip = reader.parse_first(variables.compression, "gzip, none");
+        let gzip = overrides.otlp_gzip.or(gzip.map(|Gzip(is_wanted)| is_wanted));
         let timeout = reader
             .parse_first(variables.timeout, TimeLimit::ACCEPTED)
             .map(|TimeLimit(timeout)| timeout);
         let timeout = timeout.into_iter().chain(own_timeout).min();
+        let timeout = overrides.otlp_timeout.map(|timeout| timeout.min(LONGEST)).or(timeout);
         #[cfg(feature = "tls")]
         let tls = secured::read(variables, &endpoint, reader);
         Self {
@@ -62,22 +62,24 @@ impl OtlpConfig {
             endpoint,
             #[cfg(feature = "tls")]
             tls,
-            headers: read_headers(variables.headers, reader),
-            gzip,
+            headers: read_headers(variables.headers, &overrides.otlp_headers, reader),
+            gzip: gzip.unwrap_or(false),
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
         }
     }
 }
 
+/// Those of the builder win over those of the environment, name by name.
 fn read_headers(
     settings: [&'static str; 2],
+    from_builder: &[(String, Secret)],
     reader: &mut Reader<'_>,
 ) -> Vec<(http::HeaderName, http::HeaderValue)> {
-    let Some((setting, text)) = reader.text_first(settings) else { return Vec::new() };
-    let mut headers = Vec::new();
+    let mut headers = http::HeaderMap::new();
+    let (setting, text) = reader.text_first(settings).unwrap_or_default();
     for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-        match header(pair) {
-            Some(header) => headers.push(header),
+        match decoded(pair) {
+            Some((name, value)) => drop(headers.insert(name, value)),
             None => {
                 let accepted = "name=value,name=value, percent-encoded where needed";
                 // A header is often a secret: it is not repeated.
@@ -85,15 +87,29 @@ fn read_headers(
             }
         }
     }
-    headers
+    for (name, Secret(value)) in from_builder {
+        match header(name, value) {
+            Some((name, value)) => drop(headers.insert(name, value)),
+            None => {
+                let accepted = "a name and a value that HTTP allows";
+                let fault = Fault::new("Builder::otlp_header", format!("{name}: ***"), accepted);
+                reader.fault(fault.instead("it is not sent"));
+            }
+        }
+    }
+    headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-fn header(pair: &str) -> Option<(http::HeaderName, http::HeaderValue)> {
+fn decoded(pair: &str) -> Option<(http::HeaderName, http::HeaderValue)> {
     let (name, value) = pair.split_once('=')?;
     let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok()?;
-    let mut value = http::HeaderValue::from_str(&value).ok()?;
+    header(name.trim(), &value)
+}
+
+fn header(name: &str, value: &str) -> Option<(http::HeaderName, http::HeaderValue)> {
+    let mut value = http::HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
-    Some((name.trim().parse().ok()?, value))
+    Some((name.parse().ok()?, value))
 }
 
 /// `gzip` or `none`.

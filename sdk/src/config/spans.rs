@@ -1,5 +1,6 @@
 //! Which spans are recorded, how much of them is kept, and how they are exported.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::{Sampler, SpanLimits};
@@ -9,9 +10,18 @@ use crate::error::Fault;
 use crate::otlp_signal::Signal;
 use crate::vars::{Delay, Reader, TimeLimit};
 
+/// Where spans go (`OTEL_TRACES_EXPORTER`); both is possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ways {
+    pub(crate) otlp: bool,
+    /// As lines, where lines go.
+    pub(crate) console: bool,
+}
+
 /// How spans are exported.
 #[derive(Debug, Clone)]
 pub(crate) struct ExportConfig {
+    pub(crate) ways: Ways,
     pub(crate) otlp: OtlpConfig,
     pub(crate) queue_spans: usize,
     pub(crate) queue_bytes: usize,
@@ -31,6 +41,23 @@ const DEFAULT_BATCH_SPANS: usize = 512;
 /// The specification's default is 5 s; the agent is on the same node, and a trace is wanted soon.
 const DEFAULT_DELAY: Duration = Duration::from_secs(1);
 
+impl FromStr for Ways {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut ways = Self { otlp: false, console: false };
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            match name.to_ascii_lowercase().as_str() {
+                "otlp" => ways.otlp = true,
+                "console" => ways.console = true,
+                "none" => {}
+                _ => return Err(()),
+            }
+        }
+        Ok(ways)
+    }
+}
+
 impl ExportConfig {
     /// Reads the variables; `None` when spans are not to be exported.
     pub(crate) fn read(
@@ -38,15 +65,8 @@ impl ExportConfig {
         overrides: &Overrides,
         reader: &mut Reader<'_>,
     ) -> Option<Self> {
-        let exporter = reader.text("OTEL_TRACES_EXPORTER").unwrap_or_else(|| "otlp".to_owned());
-        let is_wanted = match exporter.as_str() {
-            "otlp" => true,
-            "none" => false,
-            _ => {
-                reader.fault(Fault::new("OTEL_TRACES_EXPORTER", exporter, "otlp, none"));
-                true
-            }
-        };
+        let ways = reader.parse("OTEL_TRACES_EXPORTER", "a list of otlp, console; or none");
+        let ways = ways.unwrap_or(Ways { otlp: true, console: false });
         let timeout = reader.parse("OTEL_BSP_EXPORT_TIMEOUT", TimeLimit::ACCEPTED);
         let timeout = timeout.map(|TimeLimit(timeout)| timeout);
         let otlp = OtlpConfig::read(Signal::Traces, timeout, overrides, reader);
@@ -59,7 +79,8 @@ impl ExportConfig {
         }
         let delay = reader.parse("OTEL_BSP_SCHEDULE_DELAY", Delay::ACCEPTED);
         let delay = delay.map_or(DEFAULT_DELAY, |Delay(delay)| delay);
-        (is_wanted && !is_disabled).then_some(Self {
+        ((ways.otlp || ways.console) && !is_disabled).then_some(Self {
+            ways,
             otlp,
             queue_spans,
             queue_bytes: QUEUE_BYTES,

@@ -38,6 +38,8 @@ pub(super) struct Gate {
     lines: LineLayer,
     line_filter: Directives,
     span_filter: Directives,
+    /// How much the crate says of itself; where it is not set, the filter of lines decides.
+    diagnostics: Option<LevelFilter>,
     /// Events go on to the OpenTelemetry layer, which copies them into their spans.
     copies_events: bool,
     /// Below a span that is not sampled no `tracing` span is made.
@@ -50,6 +52,7 @@ impl Gate {
             lines,
             line_filter: Directives::new(&config.log_filter),
             span_filter: Directives::new(&config.trace_filter),
+            diagnostics: config.diagnostics,
             copies_events: config.copies_events,
             skips_unsampled: config.skips_unsampled,
         }
@@ -74,7 +77,11 @@ where
         // The directives of lines are told of spans too: some ask in which span an event is.
         let of_lines = Filter::<S>::callsite_enabled(&self.line_filter.filter, metadata);
         if !metadata.is_span() {
-            of_lines
+            match self.diagnostics.filter(|_| is_own(metadata.target())) {
+                Some(level) if *metadata.level() <= level => Interest::always(),
+                Some(_) => Interest::never(),
+                None => of_lines,
+            }
         } else if metadata.target() == HTTP_TARGET {
             Interest::always()
         } else {
@@ -89,7 +96,11 @@ where
 
     fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
         if !metadata.is_span() {
-            Filter::enabled(&self.line_filter.filter, metadata, &context)
+            match self.diagnostics {
+                // Events of the `log` crate come through one callsite, whose metadata is not theirs.
+                Some(level) if is_own(metadata.target()) => *metadata.level() <= level,
+                _ => Filter::enabled(&self.line_filter.filter, metadata, &context),
+            }
         } else if metadata.target() == HTTP_TARGET {
             true
         } else {
@@ -102,7 +113,8 @@ where
         let lines = Filter::<S>::max_level_hint(&self.line_filter.filter)?;
         let spans = Filter::<S>::max_level_hint(&self.span_filter.filter)?;
         // The HTTP layers' spans are of level INFO.
-        Some(lines.max(spans).max(LevelFilter::INFO))
+        let diagnostics = self.diagnostics.unwrap_or(LevelFilter::OFF);
+        Some(lines.max(spans).max(diagnostics).max(LevelFilter::INFO))
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
@@ -146,6 +158,12 @@ where
             Filter::on_close(filter, id.clone(), context.clone());
         }
     }
+}
+
+/// Whether an event is the crate's or OpenTelemetry's, about themselves.
+fn is_own(target: &str) -> bool {
+    let name = target.split("::").next().unwrap_or(target);
+    name == "spanline" || name.starts_with("opentelemetry")
 }
 
 /// What a setting says.

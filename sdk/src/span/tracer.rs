@@ -50,6 +50,8 @@ struct Shared {
     ids: RandomIdGenerator,
     sink: Arc<dyn Sink>,
     is_down: AtomicBool,
+    /// Telemetry is switched off: no span is made, and callers' contexts are passed on.
+    is_off: bool,
 }
 
 /// Whose child a span is.
@@ -79,7 +81,16 @@ pub(crate) struct Start<'a, F> {
 impl Provider {
     pub(crate) fn new(sampling: Sampling, limits: Limits, sink: Arc<dyn Sink>) -> Self {
         let (ids, is_down) = (RandomIdGenerator::default(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { sampling, limits, ids, sink, is_down }) }
+        let is_off = false;
+        Self { shared: Arc::new(Shared { sampling, limits, ids, sink, is_down, is_off }) }
+    }
+
+    /// Makes no spans: whoever starts one gets its parent's ids, so that the trace of a caller goes on.
+    pub(crate) fn off(limits: Limits, sink: Arc<dyn Sink>) -> Self {
+        let sampling = Sampling { sampler: Sampler::AlwaysOff, reads_attributes: false };
+        let (ids, is_down) = (RandomIdGenerator::default(), AtomicBool::new(false));
+        let shared = Shared { sampling, limits, ids, sink, is_down, is_off: true };
+        Self { shared: Arc::new(shared) }
     }
 
     /// From now on spans that start have no ids and are not recorded. Those that have started end as usual.
@@ -107,8 +118,8 @@ impl opentelemetry::trace::Tracer for Tracer {
         {
             return span;
         }
-        if self.is_silent(Parent::Context(parent)) {
-            return Span::none();
+        if let Some(span) = self.none_made(Parent::Context(parent)) {
+            return span;
         }
         let attributes = builder.attributes.unwrap_or_default();
         let kind = builder.span_kind.unwrap_or(SpanKind::Internal);
@@ -144,8 +155,8 @@ impl Tracer {
 
     /// Starts a span whose attributes are made only if they are needed.
     pub(crate) fn open<F: FnOnce(&mut Content)>(&self, start: Start<'_, F>) -> Span {
-        if self.is_silent(start.parent) {
-            return Span::none();
+        if let Some(span) = self.none_made(start.parent) {
+            return span;
         }
         let Start { kind, name, parent, links, content } = start;
         if self.inner.shared.sampling.reads_attributes {
@@ -172,12 +183,18 @@ impl Tracer {
         &*self.inner.shared.sink
     }
 
-    fn is_silent(&self, parent: Parent<'_>) -> bool {
+    /// What stands for a span where none is made.
+    fn none_made(&self, parent: Parent<'_>) -> Option<Span> {
+        if self.inner.shared.is_off {
+            let parent = parent.with(|parent| parent.cloned());
+            return Some(Span::unrecorded(parent.unwrap_or(SpanContext::NONE)));
+        }
         let is_suppressed = match parent {
             Parent::Context(context) => context.is_telemetry_suppressed(),
             Parent::Remote(_) | Parent::None => false,
         };
-        is_suppressed || self.inner.shared.is_down.load(Ordering::Relaxed)
+        let is_silent = is_suppressed || self.inner.shared.is_down.load(Ordering::Relaxed);
+        is_silent.then(Span::none)
     }
 
     fn sample(

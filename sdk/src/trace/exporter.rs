@@ -14,9 +14,11 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanData;
 use prost::Message as _;
 
-use super::queue::{Batch, Debt, Outcome, SpanQueue};
+use super::Console;
+use super::queue::{Debt, Outcome, SpanQueue};
 use crate::config::ExportConfig;
 use crate::otlp::{Answer, Sender};
 use crate::span::Ended;
@@ -34,7 +36,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 struct Exporter {
     queue: Arc<SpanQueue>,
-    sender: Box<dyn Sender>,
+    /// `None` when spans are printed only.
+    sender: Option<Arc<dyn Sender>>,
+    console: Option<Console>,
     resource: ResourceAttributesWithSchema,
     batch_spans: usize,
     delay: Duration,
@@ -48,13 +52,15 @@ struct Exporter {
 /// The system has no thread for it.
 pub(super) fn spawn(
     queue: Arc<SpanQueue>,
-    sender: Box<dyn Sender>,
+    sender: Option<Box<dyn Sender>>,
+    console: Option<Console>,
     config: &ExportConfig,
     resource: &Resource,
 ) -> io::Result<()> {
     let exporter = Exporter {
         queue,
-        sender,
+        sender: sender.map(Arc::from),
+        console,
         resource: resource.into(),
         batch_spans: config.batch_spans,
         delay: config.delay,
@@ -93,24 +99,29 @@ impl Exporter {
     async fn run(mut self) {
         while let Some(batch) = self.queue.next_batch(self.batch_spans, self.delay).await {
             let debt = batch.debt();
-            let request = self.encode(batch);
-            let outcome = self.deliver(&request).await;
+            let spans: Vec<_> = batch.spans.into_iter().map(Ended::into_data).collect();
+            if let Some(print) = &self.console {
+                spans.iter().for_each(print);
+            }
+            let outcome = match self.sender.clone() {
+                Some(sender) => self.deliver(&*sender, &self.encode(spans)).await,
+                None => Outcome::Delivered { rejected: 0 },
+            };
             self.settle(debt, outcome);
         }
     }
 
-    fn encode(&self, batch: Batch) -> Bytes {
-        let spans = batch.spans.into_iter().map(Ended::into_data).collect();
+    fn encode(&self, spans: Vec<SpanData>) -> Bytes {
         let resource_spans = group_spans_by_resource_and_scope(spans, &self.resource);
         ExportTraceServiceRequest { resource_spans }.encode_to_vec().into()
     }
 
     /// Sends a batch as often as it takes: until it is taken or refused, or the shutdown's deadline
     /// has passed. What is away comes back, and meanwhile the queue is the bound.
-    async fn deliver(&mut self, request: &Bytes) -> Outcome {
+    async fn deliver(&mut self, sender: &dyn Sender, request: &Bytes) -> Outcome {
         let mut pause = FIRST_PAUSE;
         loop {
-            let wait = match self.send(request.clone()).await {
+            let wait = match self.send(sender, request.clone()).await {
                 Sent::Answered(Answer::Taken { rejected, message }) => {
                     if rejected > 0 {
                         self.complaints.about(Cause::Rejected, &message);
@@ -150,12 +161,12 @@ impl Exporter {
     }
 
     /// One try, in a task of its own: its panic ends that task, and its hang is left behind.
-    async fn send(&self, request: Bytes) -> Sent {
+    async fn send(&self, sender: &dyn Sender, request: Bytes) -> Sent {
         let left = match self.queue.closed() {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()).min(self.timeout),
             None => self.timeout,
         };
-        let mut task = tokio::spawn(self.sender.send(request));
+        let mut task = tokio::spawn(sender.send(request));
         match tokio::time::timeout(left, &mut task).await {
             Ok(Ok(answer)) => Sent::Answered(answer),
             Ok(Err(_)) => Sent::Panicked,

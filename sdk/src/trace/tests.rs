@@ -78,7 +78,7 @@ fn start_with(config: ExportConfig, script: impl Fn(u64) -> Act + Send + Sync + 
     let sender = Scripted { calls: AtomicU64::new(0), taken: Arc::clone(&taken), script };
     let queue = Arc::new(SpanQueue::new(config.queue_spans, config.queue_bytes));
     let resource = Resource::builder_empty().build();
-    exporter::spawn(Arc::clone(&queue), Box::new(sender), &config, &resource).unwrap();
+    exporter::spawn(Arc::clone(&queue), Some(Box::new(sender)), None, &config, &resource).unwrap();
     let processor = Processor::new(Arc::clone(&queue), config.batch_spans);
     let vars = std::collections::HashMap::new();
     let config = Config::read(&Overrides::default(), &mut Reader::new(&vars));

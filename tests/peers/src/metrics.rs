@@ -30,7 +30,8 @@ const SPAN_ID: &str = "00f067aa0ba902b7";
 pub fn observing() -> Area {
     Area {
         max_operations: u32::MAX,
-        counts_instructions: true,
+        // Debian's valgrind gives a program no vDSO, without which rustix's clock ends in a fault.
+        counts_instructions: false,
         subjects: vec![
             Subject::operation("spanline, ids and time at hand", at_hand),
             Subject::operation("spanline, the active span's", active),

@@ -326,8 +326,12 @@ impl Demo {
     }
 }
 
-fn where_metrics_are(port: u16) -> [(&'static str, String); 2] {
+/// Both ways at once: a scraper finds them, and the agent gets them.
+fn where_metrics_are(port: u16) -> [(&'static str, String); 4] {
     [
+        ("OTEL_METRICS_EXPORTER", "prometheus,otlp".to_owned()),
+        // Often enough to watch a graph grow; the specification's default is a minute.
+        ("OTEL_METRIC_EXPORT_INTERVAL", "5000".to_owned()),
         ("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1".to_owned()),
         ("OTEL_EXPORTER_PROMETHEUS_PORT", port.to_string()),
     ]

@@ -147,3 +147,71 @@ impl fmt::Debug for Histogram {
         f.debug_struct("Histogram").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::metrics::{Counter, Registry};
+
+    const THREADS: u64 = 64;
+    const EACH: u64 = 2_000;
+
+    /// The number of the only sample that begins so.
+    fn number(text: &str, start: &str) -> u64 {
+        let line = text.lines().find(|line| line.starts_with(start)).unwrap();
+        line.strip_prefix(start).unwrap().split(' ').next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn the_count_is_the_infinite_bucket_s_and_nothing_decreases_under_64_threads() {
+        let registry = Registry::default();
+        let histogram = registry.histogram("wait_seconds", "Help", [0.5, 1.0]).unwrap();
+        let counter = registry.counter("waits", "Help").unwrap();
+        let work = |histogram: &Histogram, counter: &Counter| {
+            for number in 0..EACH {
+                histogram.observe([0.25, 0.75, 2.0][usize::try_from(number % 3).unwrap()]);
+                counter.inc();
+            }
+        };
+        let names = [
+            "wait_seconds_bucket{le=\"0.5\"} ",
+            "wait_seconds_bucket{le=\"1.0\"} ",
+            "wait_seconds_bucket{le=\"+Inf\"} ",
+            "wait_seconds_count ",
+            "waits_total ",
+        ];
+        let read = || names.map(|name| number(&registry.to_openmetrics(), name));
+        thread::scope(|scope| {
+            let workers: Vec<_> =
+                (0..THREADS).map(|_| scope.spawn(|| work(&histogram, &counter))).collect();
+            let mut before = [0; 5];
+            while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+                let text = registry.to_openmetrics();
+                let now = names.map(|name| number(&text, name));
+                assert_eq!(now[2], now[3], "{text}");
+                assert!(now.iter().zip(before).all(|(now, before)| *now >= before), "{text}");
+                before = now;
+            }
+        });
+        let all = THREADS * EACH;
+        let half = THREADS * EACH.div_ceil(3);
+        assert_eq!(read(), [half, THREADS * (EACH.div_ceil(3) * 2), all, all, all]);
+    }
+
+    #[test]
+    fn a_bound_belongs_to_its_bucket_and_what_is_no_number_to_none() {
+        let registry = Registry::default();
+        let histogram = registry.histogram("size", "Help", [1.0, 2.0]).unwrap();
+        for value in [-1.0, 1.0, 1.5, 2.0, 3.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            histogram.observe(value);
+        }
+        let text = registry.to_openmetrics();
+        let counts = ["1.0", "2.0", "+Inf"]
+            .map(|bound| number(&text, &format!("size_bucket{{le=\"{bound}\"}} ")));
+        assert_eq!(counts, [2, 4, 5]);
+        assert!(text.contains("size_sum 6.5\n"), "{text}");
+        assert_eq!(registry.context().losses.invalid.load(Ordering::Relaxed), 3);
+    }
+}

@@ -3,11 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
 use super::cgroup::Cgroup;
 use super::{Read, Readings};
+
+/// In what `/proc` counts time: the kernel's `USER_HZ`, which is part of its interface and the same everywhere
+/// that Rust's standard library runs. Asking for it means reading the auxiliary vector, which debuggers such as
+/// valgrind do not pass on.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads the process and its limits.
 pub(in crate::metrics) struct Process {
@@ -24,7 +28,6 @@ struct Stat {
     threads: u64,
     start_ticks: u64,
     virtual_bytes: u64,
-    resident_pages: u64,
 }
 
 impl Process {
@@ -46,12 +49,14 @@ impl Read for Process {
     fn read(&self, readings: &mut Readings<'_>) {
         let stat = fs::read_to_string(self.proc.join("self/stat"));
         if let Some(stat) = stat.ok().and_then(|text| Stat::parse(&text)) {
-            let seconds = stat.cpu_ticks as f64 / clock_ticks_per_second() as f64;
+            let seconds = stat.cpu_ticks as f64 / TICKS_PER_SECOND;
             readings.float("process_cpu_seconds_total", seconds);
-            let resident = stat.resident_pages * page_size() as u64;
-            readings.unsigned("process_resident_memory_bytes", resident);
             readings.unsigned("process_virtual_memory_bytes", stat.virtual_bytes);
             readings.unsigned("process_threads", stat.threads);
+        }
+        let status = fs::read_to_string(self.proc.join("self/status"));
+        if let Some(resident) = status.ok().and_then(|text| resident_bytes(&text)) {
+            readings.unsigned("process_resident_memory_bytes", resident);
         }
         if let Some(started) = self.started {
             readings.float("process_start_time_seconds", started);
@@ -80,9 +85,15 @@ impl Stat {
             threads: field(20)?,
             start_ticks: field(22)?,
             virtual_bytes: field(23)?,
-            resident_pages: field(24)?,
         })
     }
+}
+
+/// `/proc/self/status` tells it in kilobytes, `/proc/self/stat` in pages, whose size is not told there.
+fn resident_bytes(status: &str) -> Option<u64> {
+    let told = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = told.trim().strip_suffix(" kB")?.parse().ok()?;
+    kilobytes.checked_mul(1_024)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus's numbers are floats")]
@@ -91,7 +102,7 @@ fn started(proc: &Path) -> Option<f64> {
     let system = fs::read_to_string(proc.join("stat")).ok()?;
     let booted = system.lines().find_map(|line| line.strip_prefix("btime "))?;
     let booted: u64 = booted.trim().parse().ok()?;
-    Some(booted as f64 + stat.start_ticks as f64 / clock_ticks_per_second() as f64)
+    Some(booted as f64 + stat.start_ticks as f64 / TICKS_PER_SECOND)
 }
 
 #[cfg(test)]
@@ -102,15 +113,15 @@ mod tests {
     fn a_program_s_name_may_hold_anything() {
         let text = "42 (a) b) S 1 42 42 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 7 0 1234 8192 3 0";
         let stat = Stat::parse(text).unwrap();
-        let expected = Stat {
-            cpu_ticks: 300,
-            threads: 7,
-            start_ticks: 1234,
-            virtual_bytes: 8192,
-            resident_pages: 3,
-        };
+        let expected = Stat { cpu_ticks: 300, threads: 7, start_ticks: 1234, virtual_bytes: 8192 };
         assert_eq!(stat, expected);
         assert_eq!(Stat::parse("42 (a"), None);
+    }
+
+    #[test]
+    fn memory_is_told_in_kilobytes() {
+        assert_eq!(resident_bytes("VmHWM:\t 9 kB\nVmRSS:\t    12 kB\n"), Some(12 * 1_024));
+        assert_eq!(resident_bytes("VmRSS:\t a lot\n"), None);
     }
 
     #[test]

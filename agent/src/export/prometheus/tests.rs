@@ -340,3 +340,17 @@ fn what_has_no_value_any_more_is_not_shown() {
     scraped.take(instance("i"), vec![gauge("g", vec![point(0, 3)])]);
     assert_eq!(scraped.samples("g{").len(), 1);
 }
+
+#[test]
+fn a_histogram_without_a_sum_has_no_count_in_openmetrics_which_would_be_an_error() {
+    let scraped = Scraped::new();
+    let Some(Data::Histogram(mut histogram)) = histogram(&[1, 2, 3], 9, CUMULATIVE, vec![]).data
+    else {
+        panic!()
+    };
+    histogram.data_points[0].sum = None;
+    scraped.take(instance("i"), vec![metric("odd", "", Data::Histogram(histogram))]);
+    assert_eq!(scraped.samples("odd_bucket").len(), 3);
+    assert_eq!(scraped.samples("odd_count").len() + scraped.samples("odd_sum").len(), 0);
+    assert!(scraped.exporter.text(Format::Text).contains("\nodd_count{"));
+}

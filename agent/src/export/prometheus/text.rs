@@ -91,15 +91,19 @@ impl Writer {
                     self.sample(&bucket, labels, Some(("le", &le)), &total.to_string());
                     self.end(series, series.examples.get(&index));
                 }
-                // With observations below zero a sum may shrink, and OpenMetrics has none then.
+                // With observations below zero a sum may shrink, and OpenMetrics has none then; where it has no sum it has
+                // no count either, which the last bucket tells anyway.
                 let may_shrink = buckets.bounds.first().is_some_and(|bound| *bound < 0.0);
-                let hides_sum = self.format == Format::OpenMetrics && may_shrink;
-                if let Some(sum) = buckets.sum.filter(|_| !hides_sum) {
+                let is_open_metrics = self.format == Format::OpenMetrics;
+                let sum = buckets.sum.filter(|_| !(is_open_metrics && may_shrink));
+                if let Some(sum) = sum {
                     self.sample(&format!("{name}_sum"), labels, None, &number_text(sum));
                     self.end(series, None);
                 }
-                self.sample(&format!("{name}_count"), labels, None, &total.to_string());
-                self.end(series, None);
+                if sum.is_some() || !is_open_metrics {
+                    self.sample(&format!("{name}_count"), labels, None, &total.to_string());
+                    self.end(series, None);
+                }
             }
             Value::Summary { quantiles, sum, count } => {
                 for (quantile, value) in quantiles {

@@ -1,6 +1,7 @@
-//! The one file that knows all stages. It builds them from the end of the way to its beginning, and
-//! stops them in the other direction, so that nothing is ever handed to a stage that is not there.
+//! The one file that knows all stages, with `build.rs` below it. They are built from the end of the way to its
+//! beginning, and stop in the other direction, so that nothing is ever handed to a stage that is not there.
 
+mod build;
 mod error;
 
 use std::net::SocketAddr;
@@ -18,21 +19,17 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::error::BuildError;
 
-use crate::config::{self, Config};
-use crate::export::prometheus::{self, Prometheus};
+use self::build::Builder;
+use crate::config::Config;
 use crate::export::{self, ExportError, Exporter};
-use crate::fanout::Fanout;
-use crate::health::{self, Readiness};
+use crate::health::Readiness;
 use crate::queue;
-use crate::receive::Receivers;
 use crate::record::Batch;
 use crate::self_metrics::SelfMetrics;
 use crate::serve::Listener;
-use crate::sink::Sink;
 use crate::state_lock::StateLock;
-use crate::store::{self, Store, WriteError};
-use crate::tail::{self, Tailer};
-use crate::{pod_logs, web};
+use crate::store::{Store, WriteError};
+use crate::tail::Tailer;
 
 /// What the sources may take to stop, counted from the signal.
 const SOURCES_STOPPED: Duration = Duration::from_millis(1_500);
@@ -49,142 +46,56 @@ const ALL_STOPPED: Duration = Duration::from_millis(4_700);
 /// The content type of OpenMetrics.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The store's name as an exporter.
-const STORE: &str = "spanline_store";
-/// The name of the exporter that scrapers read.
-const PROMETHEUS: &str = "prometheus";
-
 /// An agent with all its ports bound, not yet running.
 pub struct Agent {
-    listeners: Listeners,
-    /// The way from the sources to the queues.
-    sink: Arc<dyn Sink>,
+    /// What telemetry is sent to. With these and the tailers the way to the queues ends.
+    sources: Vec<Served>,
+    /// What is served until the end.
+    rest: Vec<Served>,
     queued: Vec<Queued>,
-    tailer: Option<Tailer>,
-    web: Router,
-    prometheus: Router,
-    store: Option<Store>,
+    tailers: Vec<Tailer>,
+    stores: Vec<Store>,
     metrics: Arc<SelfMetrics>,
+    readiness: Readiness,
     // Held until everything has stopped.
-    _state: StateLock,
+    _locks: Vec<StateLock>,
 }
 
-/// What stands behind the sources.
-struct Stages {
-    outputs: Vec<Output>,
-    web: Router,
-    prometheus: Router,
-    store: Option<Store>,
-}
-
-/// An exporter, and what it is for.
-struct Output {
-    name: &'static str,
-    exporter: Box<dyn Exporter>,
-    signals: Signals,
+/// A listener, and what it will serve.
+struct Served {
+    /// The keys that lead to it in the configuration.
+    what: String,
+    listener: Listener,
+    router: Router,
 }
 
 /// An exporter, and the queue before it.
 struct Queued {
-    name: &'static str,
+    name: String,
     exporter: Box<dyn Exporter>,
     items: queue::Receiver,
 }
 
-/// Which signals an exporter takes.
-struct Signals {
-    logs: bool,
-    traces: bool,
-    metrics: bool,
-}
-
-struct Listeners {
-    otlp_http: Listener,
-    otlp_grpc: Listener,
-    health: Listener,
-    self_metrics: Listener,
-    prometheus: Listener,
-    web: Listener,
-}
-
 impl Agent {
-    /// Locks the state directory, binds every port and opens the store: what is wrong shows here,
-    /// not later.
+    /// Locks the folders, opens the exporters and binds every port: what is wrong shows here, not later.
     ///
     /// # Errors
-    /// When the state directory cannot be written or another agent holds it, when a port cannot
-    /// be bound, or when the store cannot be opened.
+    /// When a folder cannot be written or another agent holds it, when a port cannot be bound, or when the store
+    /// cannot be opened.
     pub async fn build(config: &Config) -> Result<Self, BuildError> {
-        Self::with_stages(config, |metrics, web| {
-            let store = store::Config {
-                directory: config.store_dir(),
-                max_bytes: config.store_max_bytes,
-                cluster: config.cluster.clone(),
-            };
-            let store = Store::open(store, Arc::clone(&metrics)).map_err(BuildError::Store)?;
-            let scraped = Prometheus::new(PROMETHEUS, prometheus::Settings::default(), metrics);
-            let prometheus = scraped.router();
-            let outputs = vec![
-                Output {
-                    name: STORE,
-                    exporter: Box::new(ToStore(store.clone())),
-                    signals: Signals { logs: true, traces: true, metrics: true },
-                },
-                Output {
-                    name: PROMETHEUS,
-                    exporter: Box::new(scraped),
-                    signals: Signals { logs: false, traces: false, metrics: true },
-                },
-            ];
-            let web = web::router(store.clone(), web);
-            Ok(Stages { outputs, web, prometheus, store: Some(store) })
-        })
-        .await
+        Builder::new(config).build(&mut |component, builder| builder.open(component)).await
     }
 
-    async fn with_stages(
-        config: &Config,
-        open: impl FnOnce(Arc<SelfMetrics>, SocketAddr) -> Result<Stages, BuildError>,
-    ) -> Result<Self, BuildError> {
-        let state = StateLock::take(&config.state_dir)
-            .map_err(|error| BuildError::state(&config.state_dir, error))?;
-        let listeners = Listeners::bind(config).await?;
-        let metrics = Arc::new(SelfMetrics::new());
-        let Stages { outputs, web, prometheus, store } =
-            open(Arc::clone(&metrics), listeners.web.address())?;
-        let (sink, queued) = queues(outputs, &metrics);
-        let tailer = tailer(config, &sink, &metrics)?;
-        Ok(Self { listeners, sink, queued, tailer, web, prometheus, store, metrics, _state: state })
+    /// Where something is served: the keys that lead to it, such as `receivers::otlp::grpc` or
+    /// `extensions::health_check`, and the address with the port that it got.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        let served = self.sources.iter().chain(&self.rest);
+        served.map(|served| (served.what.as_str(), served.listener.address()))
     }
 
-    /// Where OTLP/HTTP is received.
-    pub fn otlp_http_addr(&self) -> SocketAddr {
-        self.listeners.otlp_http.address()
-    }
-
-    /// Where OTLP/gRPC is received.
-    pub fn otlp_grpc_addr(&self) -> SocketAddr {
-        self.listeners.otlp_grpc.address()
-    }
-
-    /// Where the page and the read API are.
-    pub fn web_addr(&self) -> SocketAddr {
-        self.listeners.web.address()
-    }
-
-    /// Where the probes are answered.
-    pub fn health_addr(&self) -> SocketAddr {
-        self.listeners.health.address()
-    }
-
-    /// Where the agent's own metrics are.
-    pub fn metrics_addr(&self) -> SocketAddr {
-        self.listeners.self_metrics.address()
-    }
-
-    /// Where scrapers read the metrics that came by OTLP.
-    pub fn prometheus_addr(&self) -> SocketAddr {
-        self.listeners.prometheus.address()
+    /// One of the addresses.
+    pub fn address(&self, what: &str) -> Option<SocketAddr> {
+        self.addresses().find(|(served, _)| *served == what).map(|(_, address)| address)
     }
 
     /// The agent's own metrics.
@@ -195,8 +106,19 @@ impl Agent {
     /// Runs until `shutdown` ends, then stops: sources first, then queues, then the rest. Takes
     /// less than five seconds to stop, whatever is under way; what is lost by that is counted.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listeners, sink, queued, tailer, web, prometheus, store, metrics, _state } =
-            self;
+        for (what, address) in self.addresses() {
+            tracing::info!(%address, "listening for {what}");
+        }
+        let Self {
+            sources: served,
+            rest: beside,
+            queued,
+            tailers,
+            stores,
+            metrics,
+            readiness,
+            _locks,
+        } = self;
         let (stop_sources, sources_stopped) = watch::channel(false);
         let (stop_rest, rest_stopped) = watch::channel(false);
         let (give_up, given_up) = watch::channel(false);
@@ -206,24 +128,18 @@ impl Agent {
         for Queued { name, exporter, items } in queued {
             let (metrics, given_up) = (Arc::clone(&metrics), given_up.clone());
             exporters.spawn(async move {
-                export::run(name, exporter.as_ref(), items, &metrics, given_up).await;
+                export::run(&name, exporter.as_ref(), items, &metrics, given_up).await;
             });
         }
-        let readiness = Readiness::default();
-        listeners.announce();
-        rest.spawn(listeners.web.serve(web, rest_stopped.clone()));
-        rest.spawn(listeners.prometheus.serve(prometheus, rest_stopped.clone()));
-        rest.spawn(listeners.health.serve(health::router(readiness.clone()), rest_stopped.clone()));
-        rest.spawn(listeners.self_metrics.serve(metrics_router(&metrics), rest_stopped));
-
-        match tailer {
-            Some(tailer) => drop(sources.spawn(tailer.run(sources_stopped.clone()))),
-            None => tracing::info!("there are no pod logs here to tail; --pods names their folder"),
+        for Served { listener, router, .. } in beside {
+            rest.spawn(listener.serve(router, rest_stopped.clone()));
         }
-        let receivers = Receivers::new(sink, Arc::clone(&metrics));
-        sources.spawn(listeners.otlp_http.serve(receivers.http(), sources_stopped.clone()));
-        sources.spawn(listeners.otlp_grpc.serve(receivers.grpc(), sources_stopped));
-        drop(receivers);
+        for tailer in tailers {
+            sources.spawn(tailer.run(sources_stopped.clone()));
+        }
+        for Served { listener, router, .. } in served {
+            sources.spawn(listener.serve(router, sources_stopped.clone()));
+        }
         readiness.set(true);
 
         shutdown.await;
@@ -232,116 +148,20 @@ impl Agent {
         readiness.set(false);
 
         let _ = stop_sources.send(true);
-        // What holds the sink ends here, so the queues see their end.
+        // What holds the way to the queues ends here, so the queues see their end.
         finish(sources, asked + SOURCES_STOPPED).await;
         if !join_all(&mut exporters, asked + QUEUES_DRAINED).await {
             tracing::warn!("what is still queued is given up; the agent's metrics count it");
             let _ = give_up.send(true);
             finish(exporters, asked + EXPORTERS_LEFT).await;
         }
-        if let Some(store) = store {
+        for store in stores {
             let _ = timeout_at(asked + STORE_CLOSED, store.close()).await;
         }
         let _ = stop_rest.send(true);
         finish(rest, asked + ALL_STOPPED).await;
         tracing::info!(after = ?asked.elapsed(), "stopped");
     }
-}
-
-impl Listeners {
-    async fn bind(config: &Config) -> Result<Self, BuildError> {
-        Ok(Self {
-            otlp_http: listener("OTLP/HTTP", config.otlp_http, config::OTLP_HTTP_PORT).await?,
-            otlp_grpc: listener("OTLP/gRPC", config.otlp_grpc, config::OTLP_GRPC_PORT)
-                .await?
-                .http2_only(),
-            health: listener("health", config.health, config::HEALTH_PORT).await?,
-            self_metrics: listener(
-                "the agent's own metrics",
-                config.self_metrics,
-                config::SELF_METRICS_PORT,
-            )
-            .await?,
-            prometheus: listener(
-                "the Prometheus exporter",
-                config.prometheus,
-                config::PROMETHEUS_PORT,
-            )
-            .await?,
-            web: listener("the page", config.web, config::WEB_PORT).await?,
-        })
-    }
-
-    fn announce(&self) {
-        for (what, listener) in [
-            ("OTLP/gRPC", &self.otlp_grpc),
-            ("OTLP/HTTP", &self.otlp_http),
-            ("health", &self.health),
-            ("the agent's own metrics", &self.self_metrics),
-            ("the Prometheus exporter", &self.prometheus),
-            ("the page", &self.web),
-        ] {
-            tracing::info!(address = %listener.address(), "listening for {what}");
-        }
-    }
-}
-
-async fn listener(
-    what: &'static str,
-    address: SocketAddr,
-    port: config::Port,
-) -> Result<Listener, BuildError> {
-    let variable = port.variable;
-    Listener::bind(address).await.map_err(|source| BuildError::Bind {
-        what,
-        address,
-        variable,
-        source,
-    })
-}
-
-/// A queue for each exporter, and the sink that feeds them.
-fn queues(outputs: Vec<Output>, metrics: &Arc<SelfMetrics>) -> (Arc<dyn Sink>, Vec<Queued>) {
-    let mut fanout = Fanout {
-        logs: Vec::new(),
-        traces: Vec::new(),
-        metrics: Vec::new(),
-        self_metrics: Arc::clone(metrics),
-    };
-    let mut queued = Vec::new();
-    for Output { name, exporter, signals } in outputs {
-        let (queue, items) = queue::bounded(name, queue::DEFAULT_CAPACITY_BYTES, metrics);
-        let takers = [
-            (signals.logs, &mut fanout.logs),
-            (signals.traces, &mut fanout.traces),
-            (signals.metrics, &mut fanout.metrics),
-        ];
-        for (takes, queues) in takers {
-            if takes {
-                queues.push(queue.clone());
-            }
-        }
-        queued.push(Queued { name, exporter, items });
-    }
-    (Arc::new(fanout), queued)
-}
-
-fn tailer(
-    config: &Config,
-    sink: &Arc<dyn Sink>,
-    metrics: &Arc<SelfMetrics>,
-) -> Result<Option<Tailer>, BuildError> {
-    let Some(pods_dir) = config.pods_dir.clone() else { return Ok(None) };
-    let checkpoint_dir = config.checkpoint_dir();
-    let tail = tail::Config {
-        pods_dir,
-        checkpoint_dir,
-        stop_timeout: TAILER_STOPPED,
-        ..tail::Config::default()
-    };
-    let parsers = pod_logs::parser_factory(metrics);
-    let tailer = Tailer::new(tail, Arc::clone(sink), Arc::clone(metrics), parsers);
-    tailer.map(Some).map_err(BuildError::Tail)
 }
 
 fn metrics_router(metrics: &Arc<SelfMetrics>) -> Router {
@@ -387,10 +207,7 @@ impl Exporter for ToStore {
 
 impl std::fmt::Debug for Agent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Agent")
-            .field("otlp_http", &self.otlp_http_addr())
-            .field("otlp_grpc", &self.otlp_grpc_addr())
-            .finish_non_exhaustive()
+        f.debug_map().entries(self.addresses()).finish()
     }
 }
 

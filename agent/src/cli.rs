@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,7 +32,11 @@ struct Arguments {
 enum Command {
     /// Ask the agent of this machine whether it is ready; exit 0 if so, else 1
     Health,
-    /// Print what is in force, in the shape of the Collector's configuration
+    /// Check the configuration; exit 0 if it is right, else 2 with every fault
+    Validate,
+    /// Print which receivers, processors, exporters and extensions there are
+    Components,
+    /// Print the configuration that is in force, without secrets
     PrintConfig,
 }
 
@@ -50,14 +54,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
+    if let Some(Command::Components) = arguments.command {
+        return print(&Config::components());
+    }
     let config = match Config::from_flags(&arguments.flags, &Environment) {
         Ok(config) => config,
         Err(error) => return unusable(&error),
     };
     match arguments.command {
-        Some(Command::Health) => health(config.health),
+        Some(Command::Health) => health(&config),
         Some(Command::PrintConfig) => print(&config.to_yaml()),
-        None => run(&config),
+        Some(Command::Validate) => {
+            config
+                .warnings
+                .iter()
+                .for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
+            ExitCode::SUCCESS
+        }
+        Some(Command::Components) | None => run(&config),
     }
 }
 
@@ -71,6 +85,9 @@ fn run(config: &Config) -> ExitCode {
             .with_writer(io::stderr)
             .try_init(),
     );
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return unusable(&error),
@@ -110,9 +127,18 @@ async fn next_of(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-fn health(address: SocketAddr) -> ExitCode {
+fn health(config: &Config) -> ExitCode {
+    let Some(endpoint) = config.health() else {
+        return failed(&"the configuration has no extension health_check to ask");
+    };
     let ask = || -> io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&address, HEALTH_TIMEOUT)?;
+        // An agent that listens on every address listens on this machine's own.
+        let address = endpoint.strip_prefix("0.0.0.0:").map(|port| format!("127.0.0.1:{port}"));
+        let address = address
+            .or_else(|| Some(format!("localhost{endpoint}")).filter(|_| endpoint.starts_with(':')));
+        let address = address.as_deref().unwrap_or(endpoint);
+        let found = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let mut stream = TcpStream::connect_timeout(&found, HEALTH_TIMEOUT)?;
         stream.set_read_timeout(Some(HEALTH_TIMEOUT))?;
         let request =
             format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
@@ -123,8 +149,8 @@ fn health(address: SocketAddr) -> ExitCode {
     };
     match ask() {
         Ok(true) => print("ready\n"),
-        Ok(false) => failed(&format_args!("the agent at {address} is starting or stopping")),
-        Err(error) => failed(&format_args!("no agent answers at {address}: {error}")),
+        Ok(false) => failed(&format_args!("the agent at {endpoint} is starting or stopping")),
+        Err(error) => failed(&format_args!("no agent answers at {endpoint}: {error}")),
     }
 }
 

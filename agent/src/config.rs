@@ -1,28 +1,58 @@
-//! What the agent does: typed settings, made from the command line and the environment.
+//! What the agent does: the OpenTelemetry Collector's YAML, a documented subset of it.
 //!
-//! All faults are found at once; each names its setting, what stands there and what would be accepted.
+//! ```text
+//! files ─▶ yaml ─▶ merge ─▶ expand ─▶ a tree whose values know their places
+//!   ─▶ component, service: every section is read key by key ─▶ typed settings, or every fault at once
+//! ```
+//!
+//! Without a file it is the embedded default, which is such a file too.
 
-use std::fmt::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod component;
+mod expand;
+mod exporters;
+mod extensions;
+mod fault;
+mod merge;
+mod print;
+mod processors;
+mod receivers;
+mod section;
+mod service;
+mod units;
+mod yaml;
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub use self::component::{Component, Signal};
+pub use self::exporters::{Exporter, Prometheus, Store};
+pub use self::extensions::Extension;
+pub use self::fault::{ConfigError, Finding};
+pub use self::processors::Processor;
+pub use self::receivers::{Filelog, Otlp, Receiver};
+pub use self::section::Setting;
+pub use self::service::{Pipeline, Telemetry};
+
+pub(crate) use self::section::listen_address;
+
+use self::component::Components;
+use self::fault::Findings;
+use self::section::Section;
+use self::service::Everything;
+use self::yaml::{Node, Value};
+
+/// The configuration of an agent that is given none.
+const DEFAULT: &str = include_str!("config/default.yaml");
+/// What is laid over it where there are no pods.
+const WITHOUT_PODS: &str = include_str!("config/without_pods.yaml");
 /// Where the kubelet keeps the logs of pods.
 const PODS_DIR: &str = "/var/log/pods";
 /// Where root's agent keeps its checkpoints and its store.
 const ROOT_STATE_DIR: &str = "/var/lib/spanline";
-/// What the store may take on disk.
-const STORE_MAX_BYTES: u64 = 512 * 1024 * 1024;
-
-pub(crate) const OTLP_GRPC_PORT: Port = Port { variable: "SPANLINE_OTLP_GRPC_PORT", default: 4317 };
-pub(crate) const OTLP_HTTP_PORT: Port = Port { variable: "SPANLINE_OTLP_HTTP_PORT", default: 4318 };
-pub(crate) const HEALTH_PORT: Port = Port { variable: "SPANLINE_HEALTH_PORT", default: 13133 };
-pub(crate) const SELF_METRICS_PORT: Port =
-    Port { variable: "SPANLINE_SELF_METRICS_PORT", default: 8888 };
-pub(crate) const PROMETHEUS_PORT: Port =
-    Port { variable: "SPANLINE_PROMETHEUS_PORT", default: 8889 };
-pub(crate) const WEB_PORT: Port = Port { variable: "SPANLINE_WEB_PORT", default: 9880 };
-/// The cluster's name, a label of every line.
-const CLUSTER: &str = "K8S_CLUSTER_NAME";
+/// Bytes of one file; a configuration has a few thousand.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Where settings come from; tests pass a map.
 pub trait Vars {
@@ -37,182 +67,354 @@ pub struct Environment;
 /// What the command line says.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Flags {
-    /// Folder of pod logs [default: /var/log/pods, if it is there]
+    /// Configuration in the Collector's YAML; several are merged, the later over the earlier
+    #[arg(long = "config", value_name = "FILE", global = true)]
+    pub files: Vec<PathBuf>,
+    /// Without --config: folder of pod logs [default: /var/log/pods, if it is there]
     #[arg(long, value_name = "DIR", global = true)]
     pub pods: Option<PathBuf>,
-    /// Folder for checkpoints and the store [default: /var/lib/spanline, or below $XDG_STATE_HOME]
+    /// Without --config: folder for checkpoints and the store [default: /var/lib/spanline, or below
+    /// $XDG_STATE_HOME]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
-    /// Address on which OTLP is received [default: 127.0.0.1]
+    /// Without --config: address on which OTLP is received [default: 127.0.0.1]
     #[arg(long, value_name = "HOST", global = true)]
     pub listen: Option<String>,
 }
 
-/// What the agent does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the agent does. Every component in it is used.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Where OTLP/gRPC is received.
-    pub otlp_grpc: SocketAddr,
-    /// Where OTLP/HTTP is received.
-    pub otlp_http: SocketAddr,
-    /// Where `/`, `/livez` and `/readyz` are served.
-    pub health: SocketAddr,
-    /// Where the agent's own metrics are served.
-    pub self_metrics: SocketAddr,
-    /// Where scrapers read the metrics that came by OTLP.
-    pub prometheus: SocketAddr,
-    /// Where the page and the read API are served.
-    pub web: SocketAddr,
-    /// The folder of pod logs; `None` when there is none to tail.
-    pub pods_dir: Option<PathBuf>,
-    /// The folder for checkpoints and the store.
-    pub state_dir: PathBuf,
-    /// What the store may take on disk.
-    pub store_max_bytes: u64,
-    /// The cluster's name, a label of every line.
-    pub cluster: Option<String>,
+    /// Where telemetry comes from.
+    pub receivers: Vec<Component<Receiver>>,
+    /// What is done with it.
+    pub processors: Vec<Component<Processor>>,
+    /// Where it goes.
+    pub exporters: Vec<Component<Exporter>>,
+    /// What stands beside the pipelines.
+    pub extensions: Vec<Component<Extension>>,
+    /// How they are joined.
+    pub pipelines: Vec<Pipeline>,
+    /// What the agent says about itself.
+    pub telemetry: Telemetry,
+    /// What is odd, but not wrong.
+    pub warnings: Vec<Finding>,
+    tree: Node,
 }
 
-/// Everything that is wrong with the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    faults: Vec<String>,
-}
-
-/// A port's setting.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Port {
-    pub(crate) variable: &'static str,
-    default: u16,
+/// A text, and what faults call it.
+struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
 }
 
 impl Config {
-    /// The settings of the embedded default, as the command line and the environment move them.
+    /// What the files say that the command line names; the embedded default if it names none.
     ///
     /// # Errors
-    /// Every fault at once: a port that is no number, a host that is no address, no folder for state.
+    /// Every fault at once, each with its keys, its file and line, what stands there, and what is supported.
     pub fn from_flags(flags: &Flags, vars: &dyn Vars) -> Result<Self, ConfigError> {
-        let mut faults = Vec::new();
-        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let listen = match flags.listen.as_deref() {
-            None | Some("localhost") => loopback,
-            Some(host) => host.trim_matches(['[', ']']).parse().unwrap_or_else(|_| {
-                faults.push(format!("--listen {host:?} is not an IP address, such as 0.0.0.0"));
-                loopback
-            }),
-        };
-        let mut at = |host, port: &Port| {
-            SocketAddr::new(
-                host,
-                port.read(vars).unwrap_or_else(|fault| {
-                    faults.push(fault);
-                    port.default
-                }),
-            )
-        };
-        let (otlp_grpc, otlp_http) = (at(listen, &OTLP_GRPC_PORT), at(listen, &OTLP_HTTP_PORT));
-        let health = at(loopback, &HEALTH_PORT);
-        let self_metrics = at(loopback, &SELF_METRICS_PORT);
-        let prometheus = at(loopback, &PROMETHEUS_PORT);
-        let web = at(loopback, &WEB_PORT);
-        let pods_dir = match &flags.pods {
-            Some(dir) => Some(dir.clone()),
-            None => Some(PathBuf::from(PODS_DIR)).filter(|dir| dir.is_dir()),
-        };
-        let state_dir = flags.state.clone().or_else(|| default_state_dir(vars));
-        if state_dir.is_none() {
-            faults.push("there is no folder for state: set --state, XDG_STATE_HOME or HOME".into());
+        if flags.files.is_empty() {
+            return Self::embedded(flags, vars);
         }
-        match state_dir {
-            Some(state_dir) if faults.is_empty() => Ok(Self {
-                otlp_grpc,
-                otlp_http,
-                health,
-                self_metrics,
-                prometheus,
-                web,
-                pods_dir,
-                state_dir,
-                store_max_bytes: STORE_MAX_BYTES,
-                cluster: non_empty(vars, CLUSTER),
-            }),
-            _ => Err(ConfigError { faults }),
+        let findings = Findings::default();
+        for (flag, is_given) in [
+            ("--pods", flags.pods.is_some()),
+            ("--state", flags.state.is_some()),
+            ("--listen", flags.listen.is_some()),
+        ] {
+            if is_given {
+                findings.fault(
+                    flag,
+                    None,
+                    "changes the default configuration only; with --config, say it there",
+                );
+            }
         }
+        let (mut texts, mut is_whole) = (Vec::new(), true);
+        for file in &flags.files {
+            match read(file) {
+                Ok(text) => texts.push((file.to_string_lossy(), text)),
+                Err(error) => {
+                    is_whole = false;
+                    let path = file.to_string_lossy();
+                    findings.fault("--config", None, format!("cannot read {path}: {error}"));
+                }
+            }
+        }
+        let sources: Vec<_> =
+            texts.iter().map(|(name, text)| Source { name: name.as_ref(), text }).collect();
+        Self::from_sources(&sources, is_whole, vars, findings)
     }
 
-    /// Where the tailer keeps its checkpoints.
-    pub fn checkpoint_dir(&self) -> PathBuf {
-        self.state_dir.join("checkpoints")
+    /// What one text says, in which `name` is what faults call it.
+    ///
+    /// # Errors
+    /// As [`Self::from_flags`].
+    pub fn from_yaml(text: &str, name: &str, vars: &dyn Vars) -> Result<Self, ConfigError> {
+        Self::from_sources(&[Source { name, text }], true, vars, Findings::default())
     }
 
-    /// Where the store keeps its slices.
-    pub fn store_dir(&self) -> PathBuf {
-        self.state_dir.join("store")
+    fn embedded(flags: &Flags, vars: &dyn Vars) -> Result<Self, ConfigError> {
+        let findings = Findings::default();
+        let listen = flags.listen.as_deref().unwrap_or("127.0.0.1");
+        let listen = match listen.trim_matches(['[', ']']).parse() {
+            Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
+            Ok(IpAddr::V4(ip)) => ip.to_string(),
+            Err(_) if listen == "localhost" => "127.0.0.1".to_owned(),
+            Err(_) => {
+                findings.fault(
+                    "--listen",
+                    None,
+                    format!("{listen:?} is not an IP address, such as 0.0.0.0"),
+                );
+                "127.0.0.1".to_owned()
+            }
+        };
+        let state = flags.state.clone().or_else(|| default_state_dir(vars)).unwrap_or_else(|| {
+            let what = "there is no folder for state: set it, XDG_STATE_HOME or HOME";
+            findings.fault("--state", None, what);
+            PathBuf::from(ROOT_STATE_DIR)
+        });
+        let has_pods = flags.pods.is_some() || Path::new(PODS_DIR).is_dir();
+        let pods = flags.pods.as_deref().unwrap_or(Path::new(PODS_DIR));
+        let path = |flag: &str, path: &Path| {
+            path.to_str().map(str::to_owned).unwrap_or_else(|| {
+                findings.fault(flag, None, format!("{} is not UTF-8", path.display()));
+                String::new()
+            })
+        };
+        let (pods, state) = (path("--pods", pods), path("--state", &state));
+        let vars = CommandLine { listen, pods, state, vars };
+        let mut sources = vec![Source { name: "default", text: DEFAULT }];
+        if !has_pods {
+            sources.push(Source { name: "default without pods", text: WITHOUT_PODS });
+        }
+        Self::from_sources(&sources, true, &vars, findings)
     }
 
-    /// What is in force, in the shape of the Collector's configuration.
-    pub fn to_yaml(&self) -> String {
-        let mut yaml = String::new();
-        let tailing = self.pods_dir.as_deref().map(|dir| self.filelog_yaml(dir));
-        let receivers = if tailing.is_some() { "[otlp, filelog]" } else { "[otlp]" };
-        // Writing to a string does not fail.
-        let _ = write!(
-            yaml,
-            "receivers:\n  otlp:\n    protocols:\n      grpc:\n        endpoint: {}\n      http:\n        \
-             endpoint: {}\n{}exporters:\n  spanline_store:\n    directory: {}\n    max_bytes: {}\n  \
-             prometheus:\n    endpoint: {}\n    enable_open_metrics: true\n\
-             extensions:\n  health_check:\n    endpoint: {}\n  spanline_web:\n    endpoint: {}\n\
-             service:\n  extensions: [health_check, spanline_web]\n  telemetry:\n    metrics:\n      \
-             address: {}\n  pipelines:\n    traces:\n      receivers: [otlp]\n      exporters: \
-             [spanline_store]\n    logs:\n      receivers: {receivers}\n      exporters: [spanline_store]\n    \
-             metrics:\n      receivers: [otlp]\n      exporters: [spanline_store, prometheus]\n",
-            self.otlp_grpc,
-            self.otlp_http,
-            tailing.unwrap_or_default(),
-            quoted(&self.store_dir()),
-            self.store_max_bytes,
-            self.prometheus,
-            self.health,
-            self.web,
-            self.self_metrics,
-        );
-        yaml
-    }
-
-    fn filelog_yaml(&self, pods_dir: &Path) -> String {
-        let include = quoted(&pods_dir.join("*/*/*.log"));
-        format!("  filelog:\n    include: [{include}]\n    start_at: beginning\n")
-    }
-}
-
-/// A path as a YAML string; JSON's strings are YAML's.
-fn quoted(path: &Path) -> String {
-    serde_json::Value::from(path.to_string_lossy()).to_string()
-}
-
-impl Port {
-    fn read(&self, vars: &dyn Vars) -> Result<u16, String> {
-        let Some(value) = non_empty(vars, self.variable) else { return Ok(self.default) };
-        value.trim().parse().map_err(|_| {
-            format!(
-                "{} is {value:?}, which is not a port: a number from 0 (any) to 65535",
-                self.variable
-            )
+    fn from_sources(
+        sources: &[Source<'_>],
+        mut is_whole: bool,
+        vars: &dyn Vars,
+        findings: Findings,
+    ) -> Result<Self, ConfigError> {
+        let mut tree =
+            yaml::parse("", sources.first().map_or("", |source| source.name)).unwrap_or_else(
+                |error| Node { value: Value::Null, place: error.place, variables: Vec::new() },
+            );
+        let mut removed = Vec::new();
+        for source in sources {
+            match yaml::parse(source.text, source.name) {
+                Ok(node) => merge::merge(&mut tree, node, "", &mut removed),
+                Err(error) => {
+                    is_whole = false;
+                    findings.fault("", Some(&error.place), format!("not YAML: {}", error.what));
+                }
+            }
+        }
+        // A tree with a hole in it would tell of faults that are none.
+        if !is_whole {
+            return Err(ConfigError { faults: findings.faults().clone() });
+        }
+        expand::expand(&mut tree, "", vars, &findings);
+        let parts = Parts::read(&tree, &removed, &findings);
+        let Parts { receivers, processors, exporters, extensions, pipelines, telemetry } = parts;
+        let warnings = findings.into_result()?;
+        Ok(Self {
+            receivers,
+            processors,
+            exporters,
+            extensions,
+            pipelines,
+            telemetry,
+            warnings,
+            tree,
         })
     }
-}
 
-fn non_empty(vars: &dyn Vars, name: &str) -> Option<String> {
-    vars.get(name).filter(|value| !value.trim().is_empty())
-}
-
-fn default_state_dir(vars: &dyn Vars) -> Option<PathBuf> {
-    if rustix::process::geteuid().is_root() {
-        return Some(PathBuf::from(ROOT_STATE_DIR));
+    /// What is in force, as YAML that gives the same configuration again, secrets aside.
+    pub fn to_yaml(&self) -> String {
+        print::yaml(&self.tree)
     }
-    let below_home = || Some(PathBuf::from(non_empty(vars, "HOME")?).join(".local/state"));
-    let state_home = non_empty(vars, "XDG_STATE_HOME").map(PathBuf::from).or_else(below_home)?;
-    Some(state_home.join("spanline"))
+
+    /// Where probes are answered, if they are.
+    pub fn health(&self) -> Option<&str> {
+        self.extensions.iter().find_map(|extension| match &extension.settings {
+            Extension::HealthCheck { endpoint } => Some(endpoint.text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The text that `components` prints.
+    pub fn components() -> String {
+        fn section<T>(text: &mut String, title: &str, kinds: &[component::Kind<T>]) {
+            *text += &format!("{title}:\n");
+            for kind in kinds {
+                let signals: Vec<_> = kind.signals.iter().map(|signal| signal.as_str()).collect();
+                let mut line = format!("- {}", kind.name);
+                if !kind.aliases.is_empty() {
+                    line += &format!(" (also {})", kind.aliases.join(", "));
+                }
+                if !signals.is_empty() {
+                    line += &format!(": {}", signals.join(", "));
+                }
+                *text += &(line + "\n");
+            }
+        }
+        let mut text = String::new();
+        section(&mut text, "receivers", receivers::KINDS);
+        section(&mut text, "processors", processors::KINDS);
+        section(&mut text, "exporters", exporters::KINDS);
+        section(&mut text, "extensions", extensions::KINDS);
+        text
+    }
+}
+
+/// What a tree says, faults aside.
+struct Parts {
+    receivers: Vec<Component<Receiver>>,
+    processors: Vec<Component<Processor>>,
+    exporters: Vec<Component<Exporter>>,
+    extensions: Vec<Component<Extension>>,
+    pipelines: Vec<Pipeline>,
+    telemetry: Telemetry,
+}
+
+impl Parts {
+    fn read(tree: &Node, removed: &[String], findings: &Findings) -> Self {
+        let mut root = Section::new("", Some(tree), findings);
+        let everything = Everything {
+            receivers: Components::read(
+                "receivers",
+                root.raw("receivers"),
+                receivers::KINDS,
+                removed,
+                findings,
+            ),
+            processors: Components::read(
+                "processors",
+                root.raw("processors"),
+                processors::KINDS,
+                removed,
+                findings,
+            ),
+            exporters: Components::read(
+                "exporters",
+                root.raw("exporters"),
+                exporters::KINDS,
+                removed,
+                findings,
+            ),
+            extensions: Components::read(
+                "extensions",
+                root.raw("extensions"),
+                extensions::KINDS,
+                removed,
+                findings,
+            ),
+        };
+        let (pipelines, started, telemetry) =
+            service::read(&mut root.section("service"), &everything);
+        drop(root);
+        let Everything { receivers, processors, exporters, extensions } = everything;
+        check_storage(&receivers, &extensions, &started, findings);
+
+        let mut used = [Vec::new(), Vec::new(), Vec::new()];
+        for pipeline in &pipelines {
+            for (used, names) in used.iter_mut().zip([
+                &pipeline.receivers,
+                &pipeline.processors,
+                &pipeline.exporters,
+            ]) {
+                used.extend(names);
+            }
+        }
+        let [used_receivers, used_processors, used_exporters] = &mut used;
+        for used in [&mut *used_receivers, used_processors, used_exporters] {
+            used.sort_unstable();
+            used.dedup();
+        }
+        let pipelines = pipelines
+            .into_iter()
+            .map(|pipeline| Pipeline {
+                receivers: renumbered(&pipeline.receivers, used_receivers),
+                processors: renumbered(&pipeline.processors, used_processors),
+                exporters: renumbered(&pipeline.exporters, used_exporters),
+                ..pipeline
+            })
+            .collect();
+        let parts = Self {
+            receivers: receivers.keep(used_receivers, findings),
+            processors: processors.keep(used_processors, findings),
+            exporters: exporters.keep(used_exporters, findings),
+            extensions: extensions.keep(&started, findings),
+            pipelines,
+            telemetry,
+        };
+        parts.check_web(findings);
+        parts
+    }
+
+    /// The page shows one store.
+    fn check_web(&self, findings: &Findings) {
+        let web = self.extensions.iter().find(|one| matches!(one.settings, Extension::Web { .. }));
+        let stores = self.exporters.iter().filter(|one| matches!(one.settings, Exporter::Store(_)));
+        let (Some(web), count) = (web, stores.count()) else { return };
+        if count != 1 && findings.faults().is_empty() {
+            let what =
+                format!("shows what the one spanline_store keeps, and the pipelines use {count}");
+            findings.fault(&web.from, None, what);
+        }
+    }
+}
+
+/// A receiver's storage is an extension that is started.
+fn check_storage(
+    receivers: &Components<Receiver>,
+    extensions: &Components<Extension>,
+    started: &[usize],
+    findings: &Findings,
+) {
+    for receiver in &receivers.ready {
+        let Receiver::Filelog(Filelog { storage: Some(storage), .. }) = &receiver.settings else {
+            continue;
+        };
+        let found = extensions.ready.iter().position(|extension| extension.id == *storage);
+        let is_storage = |at: &usize| {
+            started.contains(at)
+                && matches!(extensions.ready[*at].settings, Extension::FileStorage { .. })
+        };
+        if found.filter(is_storage).is_none() && !extensions.is_faulty(storage) {
+            let what =
+                format!("storage {storage:?} is no file_storage that service::extensions starts");
+            findings.fault(&receiver.from, None, what);
+        }
+    }
+}
+
+/// Where the components stand once those that nothing uses are gone.
+fn renumbered(names: &[usize], used: &[usize]) -> Vec<usize> {
+    names.iter().filter_map(|name| used.binary_search(name).ok()).collect()
+}
+
+/// The environment, and what the command line says for the embedded default.
+struct CommandLine<'a> {
+    listen: String,
+    pods: String,
+    state: String,
+    vars: &'a dyn Vars,
+}
+
+impl Vars for CommandLine<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        match name {
+            "LISTEN" => Some(self.listen.clone()),
+            "PODS" => Some(self.pods.clone()),
+            "STATE" => Some(self.state.clone()),
+            name => self.vars.get(name),
+        }
+    }
 }
 
 impl Vars for Environment {
@@ -221,69 +423,30 @@ impl Vars for Environment {
     }
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.faults.join("; "))
+impl Vars for HashMap<&str, &str> {
+    fn get(&self, name: &str) -> Option<String> {
+        Self::get(self, name).map(|value| (*value).to_owned())
     }
 }
 
-impl std::error::Error for ConfigError {}
+fn read(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(file)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(std::io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(text)
+}
+
+fn default_state_dir(vars: &dyn Vars) -> Option<PathBuf> {
+    let non_empty = |name| vars.get(name).filter(|value| !value.trim().is_empty());
+    if rustix::process::geteuid().is_root() {
+        return Some(PathBuf::from(ROOT_STATE_DIR));
+    }
+    let below_home = || Some(PathBuf::from(non_empty("HOME")?).join(".local/state"));
+    let state_home = non_empty("XDG_STATE_HOME").map(PathBuf::from).or_else(below_home)?;
+    Some(state_home.join("spanline"))
+}
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    impl Vars for HashMap<&str, &str> {
-        fn get(&self, name: &str) -> Option<String> {
-            HashMap::get(self, name).map(|value| (*value).to_owned())
-        }
-    }
-
-    fn flags() -> Flags {
-        Flags { state: Some("state".into()), ..Flags::default() }
-    }
-
-    #[test]
-    fn everything_listens_on_loopback_at_the_collectors_ports() {
-        let config = Config::from_flags(&flags(), &HashMap::new()).unwrap();
-        let all = [
-            config.otlp_grpc,
-            config.otlp_http,
-            config.health,
-            config.self_metrics,
-            config.prometheus,
-            config.web,
-        ];
-        assert!(all.iter().all(|address| address.ip().is_loopback()));
-        assert_eq!(all.map(|address| address.port()), [4317, 4318, 13133, 8888, 8889, 9880]);
-    }
-
-    #[test]
-    fn listen_moves_the_otlp_listeners_and_no_other() {
-        let flags = Flags { listen: Some("0.0.0.0".into()), ..flags() };
-        let config = Config::from_flags(&flags, &HashMap::new()).unwrap();
-        assert_eq!(config.otlp_grpc.to_string(), "0.0.0.0:4317");
-        assert!(config.web.ip().is_loopback());
-    }
-
-    #[test]
-    fn all_faults_are_told_at_once() {
-        let vars =
-            HashMap::from([("SPANLINE_WEB_PORT", "high"), ("SPANLINE_HEALTH_PORT", "70000")]);
-        let flags = Flags { listen: Some("everywhere".into()), ..flags() };
-        let told = Config::from_flags(&flags, &vars).unwrap_err().to_string();
-        for part in ["--listen \"everywhere\"", "SPANLINE_WEB_PORT is \"high\"", "\"70000\""] {
-            assert!(told.contains(part), "{told}");
-        }
-    }
-
-    #[test]
-    fn what_is_in_force_is_shown_as_the_collectors_yaml() {
-        let flags = Flags { pods: Some("pods dir".into()), ..flags() };
-        let yaml = Config::from_flags(&flags, &HashMap::new()).unwrap().to_yaml();
-        assert!(yaml.contains("include: [\"pods dir/*/*/*.log\"]"), "{yaml}");
-        assert!(yaml.contains("endpoint: 127.0.0.1:4317"), "{yaml}");
-    }
-}
+mod tests;

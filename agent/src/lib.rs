@@ -9,6 +9,8 @@ pub mod tail;
 
 pub mod pod_logs;
 
+pub mod route;
+
 pub mod fanout;
 
 pub mod queue;

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+use crate::config::Signal;
 use crate::self_metrics::SelfMetrics;
 use crate::sink::Sink;
 
@@ -40,21 +41,22 @@ use self::intake::Intake;
 #[derive(Debug, Clone)]
 pub struct Receivers {
     intake: Arc<Intake>,
+    signals: Vec<Signal>,
 }
 
 impl Receivers {
-    /// Receivers that hand what they take to `sink`.
-    pub fn new(sink: Arc<dyn Sink>, metrics: Arc<SelfMetrics>) -> Self {
-        Self { intake: Arc::new(Intake::new(sink, metrics)) }
+    /// Receivers that hand what they take of `signals` to `sink`; for the others there is nobody at home.
+    pub fn new(sink: Arc<dyn Sink>, metrics: Arc<SelfMetrics>, signals: &[Signal]) -> Self {
+        Self { intake: Arc::new(Intake::new(sink, metrics)), signals: signals.to_vec() }
     }
 
     /// OTLP/HTTP: `/v1/traces`, `/v1/metrics`, `/v1/logs`.
     pub fn http(&self) -> Router {
-        http::router(Arc::clone(&self.intake))
+        http::router(Arc::clone(&self.intake), &self.signals)
     }
 
     /// OTLP/gRPC: the three collector services. Wants a listener that speaks HTTP/2.
     pub fn grpc(&self) -> Router {
-        grpc::router(Arc::clone(&self.intake))
+        grpc::router(Arc::clone(&self.intake), &self.signals)
     }
 }

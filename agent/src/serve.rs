@@ -13,7 +13,7 @@ use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -44,11 +44,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `address`; port 0 takes any free one.
+    /// Binds `address`, in which a name may stand for the host; port 0 takes any free one.
     ///
     /// # Errors
     /// What the operating system says, usually that the address is taken or is not this machine's.
-    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address, http2_only: false })

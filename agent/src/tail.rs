@@ -37,8 +37,8 @@ mod worker;
 pub struct Config {
     /// The folder of pod logs.
     pub pods_dir: PathBuf,
-    /// The folder of the checkpoint.
-    pub checkpoint_dir: PathBuf,
+    /// The folder of the checkpoint; without one, every start begins anew.
+    pub checkpoint_dir: Option<PathBuf>,
     /// How often files are looked at.
     pub poll_interval: Duration,
     /// How often the checkpoint is written, at most.
@@ -60,7 +60,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             pods_dir: PathBuf::from("/var/log/pods"),
-            checkpoint_dir: PathBuf::from("/var/lib/spanline"),
+            checkpoint_dir: None,
             poll_interval: Duration::from_millis(250),
             checkpoint_interval: Duration::from_secs(1),
             rotation_grace: Duration::from_secs(1),
@@ -138,7 +138,7 @@ pub struct Tailer {
     sink: Arc<dyn Sink>,
     metrics: Arc<SelfMetrics>,
     parsers: ParserFactory,
-    checkpoint: Checkpoint,
+    checkpoint: Option<Checkpoint>,
     positions: Positions,
 }
 
@@ -153,16 +153,19 @@ impl Tailer {
         metrics: Arc<SelfMetrics>,
         parsers: ParserFactory,
     ) -> Result<Self, TailError> {
-        let opened = Checkpoint::in_folder(&config.checkpoint_dir).and_then(|checkpoint| {
+        let open = |dir: &PathBuf| {
+            let checkpoint = Checkpoint::in_folder(dir)?;
             let positions = checkpoint.load()?;
             // Written at once, so that a folder that cannot be written to is a fault of the start.
             checkpoint.store(positions.iter())?;
             Ok((checkpoint, positions))
-        });
-        let (checkpoint, positions) = opened.map_err(|source| {
-            let dir = config.checkpoint_dir.clone();
-            TailError::Checkpoint { dir, source }
-        })?;
+        };
+        let fault = |dir: &PathBuf, source| TailError::Checkpoint { dir: dir.clone(), source };
+        let opened = config.checkpoint_dir.as_ref();
+        let opened =
+            opened.map(|dir| open(dir).map_err(|source| fault(dir, source))).transpose()?;
+        let (checkpoint, positions) = opened.unzip();
+        let positions = positions.unwrap_or_default();
         Ok(Self { config, sink, metrics, parsers, checkpoint, positions })
     }
 

@@ -114,3 +114,74 @@ fn what_is_in_force_is_printed() {
     let yaml = text(&output.stdout);
     assert!(yaml.contains("spanline_store:") && yaml.contains("127.0.0.1:0"), "{yaml}");
 }
+
+/// A folder with a configuration in it.
+fn with_file(yaml: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("agent.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    (dir, file)
+}
+
+fn with_config(command: &str, file: &Path) -> Command {
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_spanline-agent"));
+    agent.arg(command).arg("--config").arg(file);
+    agent
+}
+
+const RIGHT: &str = "
+receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}
+exporters: {spanline_store: {directory: '${env:STORE}'}}
+service: {pipelines: {traces: {receivers: [otlp], exporters: [spanline_store]}}}
+";
+
+#[test]
+fn a_right_configuration_is_valid_and_nothing_is_said_about_it() {
+    let (_dir, file) = with_file(RIGHT);
+    let output = with_config("validate", &file).env("STORE", "somewhere").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!((text(&output.stdout), text(&output.stderr)), (String::new(), String::new()));
+}
+
+#[test]
+fn every_fault_of_a_wrong_configuration_is_told_with_code_2() {
+    let (_dir, file) =
+        with_file(&RIGHT.replace("protocols", "protcols").replace("traces", "spans"));
+    let output = with_config("validate", &file).env("STORE", "somewhere").output().unwrap();
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for part in ["receivers::otlp::protcols", "agent.yaml:2", "service::pipelines::spans"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let missing = with_config("validate", Path::new("/no/such/file.yaml")).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(text(&missing.stderr).contains("/no/such/file.yaml"), "{}", text(&missing.stderr));
+}
+
+#[test]
+fn several_configurations_are_merged_and_what_is_given_moves_no_default() {
+    let (_dir, file) = with_file(RIGHT);
+    let (_over, over) =
+        with_file("receivers: {otlp: {protocols: {grpc: {endpoint: ':4317'}, http: null}}}");
+    let mut print = with_config("print-config", &file);
+    let output = print.arg("--config").arg(&over).env("STORE", "somewhere").output().unwrap();
+    let yaml = text(&output.stdout);
+    assert!(
+        yaml.contains("grpc:") && !yaml.contains("http:") && yaml.contains("somewhere"),
+        "{yaml}"
+    );
+    let output = with_config("validate", &file).args(["--state", "elsewhere"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--state"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_components_are_listed_without_a_configuration() {
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_spanline-agent"));
+    let output = agent.arg("components").env_remove("HOME").output().unwrap();
+    assert!(output.status.success());
+    let listed = text(&output.stdout);
+    for part in ["receivers:\n", "- filelog (also file_log): logs\n", "- spanline_store"] {
+        assert!(listed.contains(part), "{listed}");
+    }
+}

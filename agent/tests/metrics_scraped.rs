@@ -6,6 +6,7 @@
     reason = "a test's helper may unwrap as a test may"
 )]
 
+use std::collections::HashMap;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -40,6 +41,16 @@ const PUSHED: &str = r#"{"resourceMetrics":[{
       "startTimeUnixNano":"1000000000","timeUnixNano":"2000000000","asInt":"5",
       "attributes":[{"key":"from","value":{"stringValue":"\"} 1\nfaked 1\\"}}]}]}}]}]}]}"#;
 
+const CONFIG: &str = "
+receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}
+exporters:
+  spanline_store: {directory: '${env:STATE}', max_bytes: 16MiB}
+  prometheus: {endpoint: '127.0.0.1:0', enable_open_metrics: true}
+service:
+  telemetry: {metrics: {address: '127.0.0.1:0'}}
+  pipelines: {metrics: {receivers: [otlp], exporters: [spanline_store, prometheus]}}
+";
+
 struct Running {
     otlp: SocketAddr,
     scraped: SocketAddr,
@@ -50,23 +61,13 @@ struct Running {
 
 impl Running {
     async fn start(state_dir: &Path) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = Config {
-            otlp_grpc: any,
-            otlp_http: any,
-            health: any,
-            self_metrics: any,
-            prometheus: any,
-            web: any,
-            pods_dir: None,
-            state_dir: state_dir.to_owned(),
-            store_max_bytes: 16 * 1024 * 1024,
-            cluster: None,
-        };
+        let vars = HashMap::from([("STATE", state_dir.to_str().unwrap())]);
+        let config = Config::from_yaml(CONFIG, "test", &vars).unwrap();
         let agent = Agent::build(&config).await.unwrap();
         let (stop, stopped) = oneshot::channel();
-        let (otlp, scraped, own) =
-            (agent.otlp_http_addr(), agent.prometheus_addr(), agent.metrics_addr());
+        let [otlp, scraped, own] =
+            ["receivers::otlp::http", "exporters::prometheus", "service::telemetry::metrics"]
+                .map(|what| agent.address(what).unwrap());
         let task = tokio::spawn(agent.run(async { _ = stopped.await }));
         Self { otlp, scraped, own, stop, task }
     }

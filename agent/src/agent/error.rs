@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::state_lock::LockError;
@@ -18,9 +17,9 @@ pub enum BuildError {
         /// What was to be served there.
         what: &'static str,
         /// The address.
-        address: SocketAddr,
-        /// The variable that moves it.
-        variable: &'static str,
+        address: String,
+        /// What sets it.
+        from: String,
         /// What the system says.
         source: io::Error,
     },
@@ -57,21 +56,25 @@ impl BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bind { what, address, variable, source } => write!(
+            Self::Bind { what, address, from, source } => write!(
                 f,
-                "cannot listen on {address} for {what}: {source}; stop what listens there or set \
-                 {variable}"
+                "cannot listen on {address} for {what}: {source}; stop what listens there or change {from}"
             ),
             Self::StateHeld { directory, process } => {
                 write!(f, "another agent ")?;
                 if let Some(process) = process {
                     write!(f, "(process {process}) ")?;
                 }
-                write!(f, "uses {}; stop it or set --state", directory.display())
+                write!(
+                    f,
+                    "uses {}; stop it, or choose another folder for file_storage (--state)",
+                    directory.display()
+                )
             }
             Self::State { directory, source } => write!(
                 f,
-                "cannot write to {}: {source}; make it writable or set --state",
+                "cannot write to {}: {source}; make it writable, or choose another folder for file_storage \
+                 (--state)",
                 directory.display()
             ),
             Self::Store(error) => write!(f, "cannot open the store: {error}"),

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::{BodyExt, Full};
@@ -7,24 +8,38 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::store;
 
 /// A stop may take this long; the rest of a test is quick.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 fn config(state_dir: &std::path::Path) -> Config {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    Config {
-        otlp_grpc: any,
-        otlp_http: any,
-        health: any,
-        self_metrics: any,
-        prometheus: any,
-        web: any,
-        pods_dir: None,
-        state_dir: state_dir.to_owned(),
-        store_max_bytes: 16 * 1024 * 1024,
-        cluster: None,
-    }
+    with_grpc(state_dir, "127.0.0.1:0".to_owned())
+}
+
+fn with_grpc(state_dir: &std::path::Path, address: String) -> Config {
+    let yaml = "
+receivers: {otlp: {protocols: {grpc: {endpoint: '${env:GRPC}'}, http: {endpoint: '127.0.0.1:0'}}}}
+exporters: {spanline_store: {directory: '${env:STATE}/store', max_bytes: 16MiB}}
+extensions:
+  file_storage: {directory: '${env:STATE}/checkpoints'}
+  health_check: {endpoint: '127.0.0.1:0'}
+service:
+  extensions: [file_storage, health_check]
+  telemetry: {metrics: {address: '127.0.0.1:0'}}
+  pipelines:
+    traces: {receivers: [otlp], exporters: [spanline_store]}
+    logs: {receivers: [otlp], exporters: [spanline_store]}
+";
+    let state = state_dir.to_str().unwrap();
+    let vars = HashMap::from([("STATE", state), ("GRPC", address.as_str())]);
+    Config::from_yaml(yaml, "test", &vars).unwrap()
+}
+
+/// An agent in which `exporter` stands for the store.
+async fn with_exporter(config: &Config, exporter: impl Exporter) -> Agent {
+    let mut exporter = Some(Box::new(exporter) as Box<dyn Exporter>);
+    Builder::new(config).build(&mut |_, _| Ok(exporter.take().unwrap())).await.unwrap()
 }
 
 /// An agent at work.
@@ -39,9 +54,10 @@ struct Running {
 impl Running {
     async fn start(agent: Agent) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let running = (agent.otlp_http_addr(), agent.health_addr(), agent.metrics_addr());
+        let [otlp_http, health, self_metrics] =
+            ["receivers::otlp::http", "extensions::health_check", "service::telemetry::metrics"]
+                .map(|what| agent.address(what).unwrap());
         let task = tokio::spawn(agent.run(async { _ = stopped.await }));
-        let (otlp_http, health, self_metrics) = running;
         let running = Self { otlp_http, health, self_metrics, stop, task };
         let ready = async {
             while get(running.health, "/readyz").await.0 != StatusCode::OK {
@@ -86,12 +102,6 @@ async fn ask(
     (head.status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-fn only(exporter: impl Exporter) -> Stages {
-    let signals = Signals { logs: true, traces: true, metrics: false };
-    let output = Output { name: "test", exporter: Box::new(exporter), signals };
-    Stages { outputs: vec![output], web: Router::new(), prometheus: Router::new(), store: None }
-}
-
 /// Counts what it takes; the first attempts fail, as if the back end were still starting.
 struct SlowStart(Arc<AtomicUsize>, AtomicUsize);
 
@@ -126,7 +136,7 @@ impl Exporter for Hanging {
 async fn whatever_was_accepted_is_delivered_before_a_stop() {
     let (state, taken) = (tempfile::tempdir().unwrap(), Arc::new(AtomicUsize::new(0)));
     let exporter = SlowStart(Arc::clone(&taken), AtomicUsize::new(0));
-    let agent = Agent::with_stages(&config(state.path()), |_, _| Ok(only(exporter))).await.unwrap();
+    let agent = with_exporter(&config(state.path()), exporter).await;
     let agent = Running::start(agent).await;
     for line in 0..50 {
         assert_eq!(post_line(agent.otlp_http, line).await, StatusCode::OK);
@@ -138,7 +148,7 @@ async fn whatever_was_accepted_is_delivered_before_a_stop() {
 #[tokio::test]
 async fn an_exporter_that_hangs_and_idle_connections_do_not_hold_up_a_stop() {
     let state = tempfile::tempdir().unwrap();
-    let agent = Agent::with_stages(&config(state.path()), |_, _| Ok(only(Hanging))).await.unwrap();
+    let agent = with_exporter(&config(state.path()), Hanging).await;
     let metrics = agent.metrics();
     let agent = Running::start(agent).await;
     let _idle = TcpStream::connect(agent.otlp_http).await.unwrap();
@@ -155,7 +165,7 @@ async fn an_accepted_line_is_in_the_store_after_a_stop() {
     let agent = Running::start(Agent::build(&config(state.path())).await.unwrap()).await;
     assert_eq!(post_line(agent.otlp_http, 7).await, StatusCode::OK);
     agent.stop().await;
-    let store = store::Config::new(config(state.path()).store_dir());
+    let store = store::Config::new(state.path().join("store"));
     let store = Store::open(store, Arc::new(SelfMetrics::new())).unwrap();
     let lines = store.lines(store::LineQuery::default()).await.unwrap();
     assert_eq!(lines.iter().map(|line| line.body.as_str()).collect::<Vec<_>>(), ["line 7"]);
@@ -175,14 +185,27 @@ async fn probes_and_metrics_are_answered() {
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named_with_the_variable_that_moves_it() {
+async fn a_taken_port_is_named_with_what_sets_it() {
     let state = tempfile::tempdir().unwrap();
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = taken.local_addr().unwrap();
-    let config = Config { otlp_grpc: address, ..config(state.path()) };
+    let address = taken.local_addr().unwrap().to_string();
+    let config = with_grpc(state.path(), address.clone());
     let told = Agent::build(&config).await.unwrap_err().to_string();
-    assert!(told.contains(&address.to_string()), "{told}");
-    assert!(told.contains("SPANLINE_OTLP_GRPC_PORT"), "{told}");
+    for part in
+        [address.as_str(), "receivers::otlp::protocols::grpc::endpoint (test:2)", "set by GRPC"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_without_a_pipeline_is_not_received() {
+    let state = tempfile::tempdir().unwrap();
+    let agent = Running::start(Agent::build(&config(state.path())).await.unwrap()).await;
+    let request = http::Request::post("/v1/metrics").header(CONTENT_TYPE, "application/json");
+    let request = request.body(Full::from("{}")).unwrap();
+    assert_eq!(ask(agent.otlp_http, request).await.0, StatusCode::NOT_FOUND);
+    agent.stop().await;
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use super::intake::{Intake, Wire};
 use super::refusal::Refusal;
 use super::rpc_status::RpcStatus;
 use super::signal::{Logs, Metrics, Signal, Traces};
+use crate::config;
 
 const TRANSPORT: &str = "grpc";
 /// A byte that says whether the message is compressed, and four for its length.
@@ -34,13 +35,13 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip");
 
-pub(super) fn router(intake: Arc<Intake>) -> Router {
-    Router::new()
-        .route(Traces::GRPC_PATH, post(export::<Traces>))
-        .route(Metrics::GRPC_PATH, post(export::<Metrics>))
-        .route(Logs::GRPC_PATH, post(export::<Logs>))
-        .fallback(unimplemented)
-        .with_state(intake)
+pub(super) fn router(intake: Arc<Intake>, signals: &[config::Signal]) -> Router {
+    let route = |router: Router<Arc<Intake>>, signal: &config::Signal| match signal {
+        config::Signal::Traces => router.route(Traces::GRPC_PATH, post(export::<Traces>)),
+        config::Signal::Metrics => router.route(Metrics::GRPC_PATH, post(export::<Metrics>)),
+        config::Signal::Logs => router.route(Logs::GRPC_PATH, post(export::<Logs>)),
+    };
+    signals.iter().fold(Router::new(), route).fallback(unimplemented).with_state(intake)
 }
 
 async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request) -> Response {
@@ -122,6 +123,6 @@ fn failure(refusal: &Refusal) -> Response {
 }
 
 async fn unimplemented() -> Response {
-    Status::unimplemented("only the export services of OTLP are here, for traces, metrics and logs")
-        .into_http()
+    let message = "only the export services of OTLP are here, of each signal for which the agent has a pipeline";
+    Status::unimplemented(message).into_http()
 }

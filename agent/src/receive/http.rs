@@ -21,14 +21,19 @@ use super::limits;
 use super::refusal::Refusal;
 use super::rpc_status::RpcStatus;
 use super::signal::{Logs, Metrics, Signal, Traces};
+use crate::config;
 
 const TRANSPORT: &str = "http";
 
-pub(super) fn router(intake: Arc<Intake>) -> Router {
-    Router::new()
-        .route(Traces::HTTP_PATH, post(export::<Traces>))
-        .route(Metrics::HTTP_PATH, post(export::<Metrics>))
-        .route(Logs::HTTP_PATH, post(export::<Logs>))
+pub(super) fn router(intake: Arc<Intake>, signals: &[config::Signal]) -> Router {
+    let route = |router: Router<Arc<Intake>>, signal: &config::Signal| match signal {
+        config::Signal::Traces => router.route(Traces::HTTP_PATH, post(export::<Traces>)),
+        config::Signal::Metrics => router.route(Metrics::HTTP_PATH, post(export::<Metrics>)),
+        config::Signal::Logs => router.route(Logs::HTTP_PATH, post(export::<Logs>)),
+    };
+    signals
+        .iter()
+        .fold(Router::new(), route)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(intake)
@@ -75,7 +80,8 @@ async fn method_not_allowed(headers: HeaderMap) -> Response {
 }
 
 async fn not_found(headers: HeaderMap) -> Response {
-    let message = "there is nothing here; OTLP goes to /v1/traces, /v1/metrics and /v1/logs";
+    let message = "there is nothing here; OTLP goes to /v1/traces, /v1/metrics and /v1/logs, to each of them \
+         for which the agent has a pipeline";
     plain_error(StatusCode::NOT_FOUND, &headers, message)
 }
 

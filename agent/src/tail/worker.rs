@@ -27,7 +27,7 @@ pub(super) struct Worker {
     sink: Arc<dyn Sink>,
     metrics: Arc<SelfMetrics>,
     parsers: ParserFactory,
-    checkpoint: Checkpoint,
+    checkpoint: Option<Checkpoint>,
     discovery: Discovery,
     logs: BTreeMap<LogName, Followed>,
     next_id: u64,
@@ -260,6 +260,7 @@ impl Worker {
     }
 
     fn store(&mut self) {
+        let Some(checkpoint) = &self.checkpoint else { return };
         let same = self.stored.len() == self.logs.len()
             && self.logs.iter().all(|(name, followed)| {
                 self.stored.get(name) == Some(followed.log.ledger.committed())
@@ -269,13 +270,13 @@ impl Worker {
         }
         let committed =
             || self.logs.iter().map(|(name, followed)| (name, followed.log.ledger.committed()));
-        match self.checkpoint.store(committed()) {
+        match checkpoint.store(committed()) {
             Ok(()) => {
                 self.stored =
                     committed().map(|(name, position)| (name.clone(), position.clone())).collect();
             }
             Err(error) => warn!(
-                dir = %self.config.checkpoint_dir.display(), %error,
+                dir = ?self.config.checkpoint_dir, %error,
                 "the checkpoint cannot be written; after a restart lines would come twice",
             ),
         }

@@ -14,7 +14,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use flate2::Compression;
@@ -23,7 +23,7 @@ use spanline_agent::pod_logs;
 use spanline_agent::record::{Batch, Body, Resource};
 use spanline_agent::self_metrics::SelfMetrics;
 use spanline_agent::sink::{Delivery, Full, Sink};
-use spanline_agent::tail::{Config, Tailer};
+use spanline_agent::tail::{Config, ParserFactory, Tailer};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -54,6 +54,8 @@ pub struct Node {
 /// A tailer that runs.
 pub struct Running {
     stop: watch::Sender<bool>,
+    /// Gone when the tailer's thread has ended.
+    worker: Weak<()>,
     task: JoinHandle<()>,
 }
 
@@ -76,7 +78,7 @@ impl Node {
     pub fn start(&self) -> Running {
         let config = Config {
             pods_dir: self.dir.path().join("pods"),
-            checkpoint_dir: self.dir.path().join("state"),
+            checkpoint_dir: Some(self.dir.path().join("state")),
             poll_interval: Duration::from_millis(2),
             rotation_grace: Duration::from_millis(20),
             retry_interval: Duration::from_millis(10),
@@ -84,9 +86,15 @@ impl Node {
         };
         let sink = Arc::clone(&self.sink) as Arc<dyn Sink>;
         let parsers = pod_logs::parser_factory(&self.metrics);
+        let alive = Arc::new(());
+        let worker = Arc::downgrade(&alive);
+        let parsers: ParserFactory = Arc::new(move |path| {
+            let _alive = &alive;
+            parsers(path)
+        });
         let tailer = Tailer::new(config, sink, Arc::clone(&self.metrics), parsers).unwrap();
         let (stop, stopping) = watch::channel(false);
-        Running { stop, task: tokio::spawn(tailer.run(stopping)) }
+        Running { stop, worker, task: tokio::spawn(tailer.run(stopping)) }
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -156,6 +164,8 @@ impl Running {
     pub async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
+        // A killed process has no thread left that could still write a checkpoint.
+        eventually(|| self.worker.strong_count() == 0).await;
     }
 }
 

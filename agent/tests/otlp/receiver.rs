@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use spanline_agent::config::Signal;
 use spanline_agent::receive::Receivers;
 use spanline_agent::record::Batch;
 use spanline_agent::self_metrics::SelfMetrics;
@@ -63,7 +64,9 @@ impl Receiver {
 
     async fn over(kept: Kept) -> Self {
         let (kept, metrics) = (Arc::new(kept), Arc::new(SelfMetrics::new()));
-        let receivers = Receivers::new(Arc::clone(&kept) as Arc<dyn Sink>, Arc::clone(&metrics));
+        let signals = [Signal::Traces, Signal::Metrics, Signal::Logs];
+        let sink = Arc::clone(&kept) as Arc<dyn Sink>;
+        let receivers = Receivers::new(sink, Arc::clone(&metrics), &signals);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let http = Listener::bind(any).await.unwrap();
         let grpc = Listener::bind(any).await.unwrap().http2_only();

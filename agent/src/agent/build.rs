@@ -1,0 +1,247 @@
+//! From the configuration to stages that wait to be run: exporters first, then the pipelines to them, then what feeds
+//! the pipelines.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Agent, BuildError, Queued, Served, TAILER_STOPPED, ToStore, metrics_router};
+use axum::Router;
+
+use crate::config::{
+    Component, Config, Exporter as ExporterSettings, Extension, Filelog, Otlp, Pipeline, Receiver,
+    Setting, listen_address,
+};
+use crate::export::Exporter;
+use crate::export::prometheus::{self, Prometheus};
+use crate::fanout::Fanout;
+use crate::health::{self, Readiness};
+use crate::receive::Receivers;
+use crate::route::Routes;
+use crate::samples::Naming;
+use crate::self_metrics::SelfMetrics;
+use crate::serve::Listener;
+use crate::sink::Sink;
+use crate::state_lock::StateLock;
+use crate::store::{self, Store};
+use crate::tail::{self, Tailer};
+use crate::{pod_logs, queue, web};
+
+/// Opens an exporter; a test puts its own in the place of those that are configured.
+pub(super) type Open<'a> = &'a mut dyn FnMut(
+    &Component<ExporterSettings>,
+    &mut Builder<'_>,
+) -> Result<Box<dyn Exporter>, BuildError>;
+
+pub(super) struct Builder<'a> {
+    config: &'a Config,
+    metrics: Arc<SelfMetrics>,
+    readiness: Readiness,
+    stores: Vec<Store>,
+    queued: Vec<Queued>,
+    sources: Vec<Served>,
+    rest: Vec<Served>,
+    tailers: Vec<Tailer>,
+    /// What exporters serve, to be bound.
+    scraped: Vec<(String, Setting, Router)>,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(config: &'a Config) -> Self {
+        Self {
+            config,
+            metrics: Arc::new(SelfMetrics::new()),
+            readiness: Readiness::default(),
+            stores: Vec::new(),
+            queued: Vec::new(),
+            sources: Vec::new(),
+            rest: Vec::new(),
+            tailers: Vec::new(),
+            scraped: Vec::new(),
+        }
+    }
+
+    pub(super) async fn build(mut self, open: Open<'_>) -> Result<Agent, BuildError> {
+        let locks = self.storage_locks()?;
+        let pipelines = self.pipelines(open)?;
+        for (at, receiver) in self.config.receivers.iter().enumerate() {
+            let routes = routes(at, &self.config.pipelines, &pipelines);
+            match &receiver.settings {
+                Receiver::Otlp(otlp) => self.otlp(&receiver.id, otlp, routes).await?,
+                Receiver::Filelog(filelog) => self.filelog(&receiver.id, filelog, routes)?,
+            }
+        }
+        for extension in &self.config.extensions {
+            self.extension(extension).await?;
+        }
+        for (what, endpoint, router) in std::mem::take(&mut self.scraped) {
+            let listener = bind("the Prometheus exporter", &endpoint).await?;
+            self.rest.push(Served { what, listener, router });
+        }
+        if let Some(address) = &self.config.telemetry.metrics {
+            let listener = bind("the agent's own metrics", address).await?;
+            let router = metrics_router(&self.metrics);
+            self.rest.push(Served {
+                what: "service::telemetry::metrics".to_owned(),
+                listener,
+                router,
+            });
+        }
+        let Self { metrics, readiness, stores, queued, sources, rest, tailers, .. } = self;
+        Ok(Agent { sources, rest, queued, tailers, stores, metrics, readiness, _locks: locks })
+    }
+
+    /// What two agents may not share: the folders of the checkpoints. A store locks its own.
+    fn storage_locks(&self) -> Result<Vec<StateLock>, BuildError> {
+        let directory = |extension: &'a Component<Extension>| match &extension.settings {
+            Extension::FileStorage { directory } => Some(directory),
+            _ => None,
+        };
+        let mut directories: Vec<&PathBuf> =
+            self.config.extensions.iter().filter_map(directory).collect();
+        directories.sort_unstable();
+        directories.dedup();
+        let lock = |directory: &PathBuf| {
+            StateLock::take(directory).map_err(|error| BuildError::state(directory, error))
+        };
+        directories.into_iter().map(lock).collect()
+    }
+
+    /// A queue for each exporter, and for each pipeline its way to the queues.
+    fn pipelines(&mut self, open: Open<'_>) -> Result<Vec<Arc<dyn Sink>>, BuildError> {
+        let mut queues = Vec::with_capacity(self.config.exporters.len());
+        for component in &self.config.exporters {
+            let exporter = open(component, self)?;
+            let name = component.id.clone();
+            let (queue, items) =
+                queue::bounded(&name, queue::DEFAULT_CAPACITY_BYTES, &self.metrics);
+            queues.push(queue);
+            self.queued.push(Queued { name, exporter, items });
+        }
+        let pipeline = |pipeline: &Pipeline| {
+            let queues = pipeline.exporters.iter().map(|&at| queues[at].clone()).collect();
+            Arc::new(Fanout { queues }) as Arc<dyn Sink>
+        };
+        Ok(self.config.pipelines.iter().map(pipeline).collect())
+    }
+
+    /// The exporter that is configured.
+    pub(super) fn open(
+        &mut self,
+        component: &Component<ExporterSettings>,
+    ) -> Result<Box<dyn Exporter>, BuildError> {
+        match &component.settings {
+            ExporterSettings::Store(settings) => {
+                let settings = store::Config {
+                    directory: settings.directory.clone(),
+                    max_bytes: settings.max_bytes,
+                    cluster: settings.cluster.clone(),
+                };
+                let store =
+                    Store::open(settings, Arc::clone(&self.metrics)).map_err(BuildError::Store)?;
+                self.stores.push(store.clone());
+                Ok(Box::new(ToStore(store)))
+            }
+            ExporterSettings::Prometheus(settings) => {
+                let naming = Naming {
+                    namespace: settings.namespace.clone(),
+                    suffixes: settings.add_metric_suffixes,
+                    resource_labels: settings.resource_to_telemetry,
+                    constant_labels: settings.const_labels.clone(),
+                };
+                let scraped = prometheus::Settings {
+                    naming,
+                    metric_expiration: settings.metric_expiration,
+                    send_timestamps: settings.send_timestamps,
+                    open_metrics: settings.enable_open_metrics,
+                };
+                let exporter = Prometheus::new(&component.id, scraped, Arc::clone(&self.metrics));
+                let what = format!("exporters::{}", component.id);
+                self.scraped.push((what, settings.endpoint.clone(), exporter.router()));
+                Ok(Box::new(exporter))
+            }
+        }
+    }
+
+    async fn otlp(&mut self, id: &str, otlp: &Otlp, routes: Routes) -> Result<(), BuildError> {
+        let signals = routes.signals();
+        let receivers = Receivers::new(Arc::new(routes), Arc::clone(&self.metrics), &signals);
+        if let Some(address) = &otlp.grpc {
+            let listener = bind("OTLP/gRPC", address).await?.http2_only();
+            let what = format!("receivers::{id}::grpc");
+            self.sources.push(Served { what, listener, router: receivers.grpc() });
+        }
+        if let Some(address) = &otlp.http {
+            let listener = bind("OTLP/HTTP", address).await?;
+            let what = format!("receivers::{id}::http");
+            self.sources.push(Served { what, listener, router: receivers.http() });
+        }
+        Ok(())
+    }
+
+    fn filelog(&mut self, id: &str, filelog: &Filelog, routes: Routes) -> Result<(), BuildError> {
+        let tail = tail::Config {
+            pods_dir: filelog.pods_dir.clone(),
+            checkpoint_dir: filelog.storage.as_ref().and_then(|storage| self.storage(storage, id)),
+            poll_interval: filelog.poll_interval,
+            stop_timeout: TAILER_STOPPED,
+            ..tail::Config::default()
+        };
+        let parsers = pod_logs::parser_factory(&self.metrics);
+        let tailer = Tailer::new(tail, Arc::new(routes), Arc::clone(&self.metrics), parsers);
+        self.tailers.push(tailer.map_err(BuildError::Tail)?);
+        Ok(())
+    }
+
+    /// The folder in the extension `storage` that belongs to the receiver `id`.
+    fn storage(&self, storage: &str, id: &str) -> Option<PathBuf> {
+        let extension = self.config.extensions.iter().find(|extension| extension.id == storage)?;
+        let Extension::FileStorage { directory } = &extension.settings else { return None };
+        // The folder itself is that of the receiver without a name; each of the others has one below.
+        Some(match id.split_once('/') {
+            None => directory.clone(),
+            Some((_, name)) => directory.join(name.replace(['/', '.'], "_")),
+        })
+    }
+
+    async fn extension(&mut self, extension: &Component<Extension>) -> Result<(), BuildError> {
+        let what = format!("extensions::{}", extension.id);
+        match &extension.settings {
+            Extension::FileStorage { .. } => {}
+            Extension::HealthCheck { endpoint } => {
+                let listener = bind("health", endpoint).await?;
+                let router = health::router(self.readiness.clone());
+                self.rest.push(Served { what, listener, router });
+            }
+            Extension::Web { endpoint } => {
+                // The configuration has exactly one store where it has a page.
+                let Some(store) = self.stores.first().cloned() else { return Ok(()) };
+                let listener = bind("the page", endpoint).await?;
+                let router = web::router(store, listener.address());
+                self.rest.push(Served { what, listener, router });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pipelines that name the receiver `at`.
+fn routes(at: usize, pipelines: &[Pipeline], sinks: &[Arc<dyn Sink>]) -> Routes {
+    let mut routes = Routes::default();
+    for (pipeline, sink) in pipelines.iter().zip(sinks) {
+        if pipeline.receivers.contains(&at) {
+            routes.add(pipeline.signal, Arc::clone(sink));
+        }
+    }
+    routes
+}
+
+async fn bind(what: &'static str, setting: &Setting) -> Result<Listener, BuildError> {
+    let address = listen_address(&setting.text).unwrap_or_else(|| setting.text.clone());
+    let mut bound = Listener::bind(address.as_str()).await;
+    if let (Err(_), Some(port)) = (&bound, setting.text.strip_prefix(':')) {
+        // A machine without IPv6 has no such address.
+        bound = Listener::bind(format!("0.0.0.0:{port}")).await.or(bound);
+    }
+    let Setting { text: address, from } = setting.clone();
+    bound.map_err(|source| BuildError::Bind { what, address, from, source })
+}

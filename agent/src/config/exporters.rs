@@ -1,0 +1,95 @@
+//! The exporters' settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::component::{ALL_SIGNALS, Kind, Signal};
+use super::section::{Section, Setting};
+
+/// An exporter and its settings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Exporter {
+    /// The embedded store.
+    Store(Store),
+    /// Metrics for a scraper.
+    Prometheus(Prometheus),
+}
+
+/// The `spanline_store` exporter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// Where it keeps its slices.
+    pub directory: PathBuf,
+    /// What it may take on disk.
+    pub max_bytes: u64,
+    /// The cluster's name, a label of every line.
+    pub cluster: Option<String>,
+}
+
+/// The `prometheus` exporter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prometheus {
+    /// Where scrapers find `/metrics`.
+    pub endpoint: Setting,
+    /// Stands before every name, with `_` between.
+    pub namespace: String,
+    /// Labels of every series.
+    pub const_labels: Vec<(String, String)>,
+    /// Whether samples carry the time that their sender gave them.
+    pub send_timestamps: bool,
+    /// How long a sender may be silent until its series are no longer shown.
+    pub metric_expiration: Duration,
+    /// Whether a scraper that asks for OpenMetrics gets it.
+    pub enable_open_metrics: bool,
+    /// Whether names get their unit and type.
+    pub add_metric_suffixes: bool,
+    /// Whether every series gets all of its resource's attributes.
+    pub resource_to_telemetry: bool,
+}
+
+/// What the store may take on disk.
+const STORE_MAX_BYTES: u64 = 512 * 1024 * 1024;
+
+pub(super) const KINDS: &[Kind<Exporter>] = &[
+    Kind {
+        name: "prometheus",
+        aliases: &[],
+        signals: &[Signal::Metrics],
+        read: prometheus,
+        sample: "endpoint: ':8889'",
+    },
+    Kind {
+        name: "spanline_store",
+        aliases: &[],
+        signals: ALL_SIGNALS,
+        read: store,
+        sample: "directory: /s",
+    },
+];
+
+fn prometheus(section: &mut Section<'_>) -> Option<Exporter> {
+    section.required(
+        "endpoint",
+        "the address on which scrapers find /metrics, such as 0.0.0.0:8889",
+    )?;
+    let endpoint = section.listen("endpoint", ":8889");
+    Some(Exporter::Prometheus(Prometheus {
+        endpoint,
+        namespace: section.text("namespace").unwrap_or_default(),
+        const_labels: section.text_map("const_labels"),
+        send_timestamps: section.bool("send_timestamps", false),
+        metric_expiration: section.duration("metric_expiration", Duration::from_secs(5 * 60)),
+        enable_open_metrics: section.bool("enable_open_metrics", false),
+        add_metric_suffixes: section.bool("add_metric_suffixes", true),
+        resource_to_telemetry: section
+            .section("resource_to_telemetry_conversion")
+            .bool("enabled", false),
+    }))
+}
+
+fn store(section: &mut Section<'_>) -> Option<Exporter> {
+    let directory = section.required("directory", "the folder in which lines and spans are kept");
+    let max_bytes = section.bytes("max_bytes", STORE_MAX_BYTES);
+    let cluster = section.text("cluster").filter(|cluster| !cluster.trim().is_empty());
+    Some(Exporter::Store(Store { directory: directory?.text.into(), max_bytes, cluster }))
+}

@@ -1,0 +1,46 @@
+//! The extensions' settings.
+
+use std::path::PathBuf;
+
+use super::component::Kind;
+use super::section::{Section, Setting};
+
+/// An extension and its settings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Extension {
+    /// Where receivers keep what must survive a restart.
+    FileStorage {
+        /// The folder; made when it is missing.
+        directory: PathBuf,
+    },
+    /// Answers probes: `/`, `/livez`, `/readyz`.
+    HealthCheck {
+        /// Where.
+        endpoint: Setting,
+    },
+    /// The page and the read API.
+    Web {
+        /// Where.
+        endpoint: Setting,
+    },
+}
+
+pub(super) const KINDS: &[Kind<Extension>] = &[
+    Kind { name: "file_storage", aliases: &[], signals: &[], read: file_storage, sample: "{}" },
+    Kind { name: "health_check", aliases: &[], signals: &[], read: health_check, sample: "{}" },
+    Kind { name: "spanline_web", aliases: &[], signals: &[], read: web, sample: "{}" },
+];
+
+fn file_storage(section: &mut Section<'_>) -> Option<Extension> {
+    let directory = section.text("directory");
+    let directory = directory.unwrap_or_else(|| "/var/lib/otelcol/file_storage".to_owned()).into();
+    Some(Extension::FileStorage { directory })
+}
+
+fn health_check(section: &mut Section<'_>) -> Option<Extension> {
+    Some(Extension::HealthCheck { endpoint: section.listen("endpoint", "localhost:13133") })
+}
+
+fn web(section: &mut Section<'_>) -> Option<Extension> {
+    Some(Extension::Web { endpoint: section.listen("endpoint", "localhost:9880") })
+}

@@ -1,0 +1,212 @@
+use std::collections::HashMap;
+
+use super::component::Kind;
+use super::*;
+
+fn flags() -> Flags {
+    Flags { state: Some("state".into()), ..Flags::default() }
+}
+
+fn embedded(flags: &Flags) -> String {
+    Config::from_flags(flags, &HashMap::new()).unwrap().to_yaml()
+}
+
+#[test]
+fn everything_listens_on_loopback_at_the_collectors_ports() {
+    let yaml = embedded(&flags());
+    for port in [4317, 4318, 13133, 8888, 8889, 9880] {
+        assert!(yaml.contains(&format!(": 127.0.0.1:{port}\n")), "{yaml}");
+    }
+}
+
+#[test]
+fn listen_moves_the_otlp_listeners_and_no_other() {
+    let yaml = embedded(&Flags { listen: Some("0.0.0.0".into()), ..flags() });
+    assert!(yaml.contains("0.0.0.0:4317") && yaml.contains("127.0.0.1:9880"), "{yaml}");
+    let yaml = embedded(&Flags { listen: Some("::1".into()), ..flags() });
+    assert!(yaml.contains("\"[::1]:4317\""), "{yaml}");
+}
+
+#[test]
+fn all_faults_of_the_settings_are_told_at_once() {
+    let vars = HashMap::from([("SPANLINE_WEB_PORT", "high"), ("SPANLINE_HEALTH_PORT", "70000")]);
+    let told = Config::from_flags(&flags(), &vars).unwrap_err().to_string();
+    for part in ["\"127.0.0.1:high\" (from SPANLINE_WEB_PORT)", "\"127.0.0.1:70000\""] {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn what_is_in_force_is_shown_as_the_collectors_yaml_and_gives_the_same_again() {
+    let flags = Flags { pods: Some("pods dir".into()), ..flags() };
+    let config = Config::from_flags(&flags, &HashMap::new()).unwrap();
+    let yaml = config.to_yaml();
+    assert!(yaml.contains("- \"pods dir/*/*/*.log\""), "{yaml}");
+    let again = Config::from_yaml(&yaml, "printed", &HashMap::new()).unwrap();
+    assert_eq!(again.to_yaml(), yaml);
+    assert_eq!(again.pipelines, config.pipelines);
+}
+
+const SMALL: &str = "
+receivers: {otlp: {protocols: {grpc:}}}
+exporters: {spanline_store: {directory: d}}
+service: {pipelines: {traces: {receivers: [otlp], exporters: [spanline_store]}}}
+";
+
+fn faults(yaml: &str) -> Vec<String> {
+    let error = Config::from_yaml(yaml, "c.yaml", &HashMap::new()).unwrap_err();
+    error.faults.iter().map(ToString::to_string).collect()
+}
+
+fn over(first: &str, second: &str) -> Result<Config, ConfigError> {
+    let sources = [Source { name: "1.yaml", text: first }, Source { name: "2.yaml", text: second }];
+    Config::from_sources(&sources, true, &HashMap::new(), Findings::default())
+}
+
+#[test]
+fn a_protocol_without_settings_has_its_defaults_and_one_that_is_not_named_is_not_served() {
+    let config = Config::from_yaml(SMALL, "c.yaml", &HashMap::new()).unwrap();
+    let Receiver::Otlp(otlp) = &config.receivers[0].settings else { panic!("{config:?}") };
+    assert_eq!(otlp.grpc.as_ref().unwrap().text, "localhost:4317");
+    assert_eq!(otlp.http, None);
+    assert_eq!(config.telemetry.metrics, None, "nothing is added to what is named");
+}
+
+#[test]
+fn every_fault_is_told_with_its_path_and_its_place() {
+    let told = faults(
+        "receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: 4317}
+  tcplog: {}
+exporters:
+  spanline_store:
+    directry: d
+processors: []
+service:
+  pipelines:
+    traces/1:
+      receivers: [otlp, kafka]
+      exporters: [spanline_store]
+    spans:
+      receivers: [otlp]
+    metrics:
+      receivers: [otlp]
+",
+    );
+    let expected = [
+        "receivers::otlp::protocols::grpc::endpoint (c.yaml:4): \"4317\", where an address",
+        "receivers::tcplog (c.yaml:5): the type \"tcplog\" is not supported; supported are filelog, otlp",
+        "processors (c.yaml:9): a list, where a map of processors",
+        "exporters::spanline_store::directory (c.yaml:8): missing",
+        "exporters::spanline_store::directry (c.yaml:8): not a key that is supported here; supported are cluster, \
+         directory, max_bytes",
+        "service::pipelines::traces/1 (c.yaml:13): references receiver \"kafka\" which is not configured",
+        "service::pipelines::spans (c.yaml:15): \"spans\" is no signal",
+        "service::pipelines::metrics (c.yaml:18): must have at least one exporter",
+    ];
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told}\n{expected}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+}
+
+#[test]
+fn a_component_that_null_removes_is_gone_from_its_pipelines() {
+    let config = over(
+        &SMALL.replace("receivers: [otlp]", "receivers: [otlp, otlp/2]"),
+        "receivers: {otlp/2: {protocols: {http: {}}}}\n",
+    );
+    assert_eq!(config.unwrap().receivers.len(), 2);
+    let jaeger = SMALL
+        .replace("receivers: [otlp]", "receivers: [otlp, jaeger]")
+        .replace("receivers: {", "receivers: {jaeger: {protocols: {}}, ");
+    let told = over(&jaeger, "").unwrap_err().to_string();
+    assert!(told.contains("\"jaeger\" is not supported"), "{told}");
+    let config = over(&jaeger, "receivers: {jaeger: null}").unwrap();
+    assert_eq!(config.pipelines[0].receivers.len(), 1);
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    let told = over(SMALL, "receivers: {otlp: null}").unwrap_err().to_string();
+    assert!(told.contains("must have at least one receiver"), "{told}");
+}
+
+#[test]
+fn what_nothing_uses_is_warned_of_and_not_started() {
+    let config = over(SMALL, "exporters: {spanline_store/2: {directory: e}}").unwrap();
+    assert_eq!(config.exporters.len(), 1);
+    assert!(
+        config.warnings[0].to_string().starts_with("exporters::spanline_store/2"),
+        "{:?}",
+        config.warnings
+    );
+}
+
+#[test]
+fn storage_and_page_must_have_what_they_stand_on() {
+    let tailing = SMALL.replace(
+        "receivers: {",
+        "receivers: {filelog: {include: ['/p/*/*/*.log'], start_at: beginning, \
+        storage: file_storage, operators: [{type: container}, {type: spanline_parser}]}, ",
+    );
+    let told = over(&tailing, "extensions: {file_storage: {}}").unwrap_err().to_string();
+    assert!(
+        told.contains("storage \"file_storage\" is no file_storage that service::extensions"),
+        "{told}"
+    );
+    over(&tailing, "{extensions: {file_storage: {}}, service: {extensions: [file_storage]}}")
+        .unwrap();
+    let two = "{exporters: {spanline_store/2: {directory: e}}, extensions: {spanline_web: {}}, service: {\
+        extensions: [spanline_web], pipelines: {logs: {receivers: [otlp], exporters: [spanline_store/2]}}}}";
+    let told = over(SMALL, two).unwrap_err().to_string();
+    assert!(told.contains("the pipelines use 2"), "{told}");
+}
+
+const DOCUMENTATION: &str = include_str!("../../../docs/agent-configuration.md");
+
+/// The keys that the table below `heading` lists.
+fn documented(heading: &str) -> Vec<String> {
+    let heading = format!("\n### {heading}\n");
+    let (_, section) =
+        DOCUMENTATION.split_once(&heading).unwrap_or_else(|| panic!("no section {heading}"));
+    let section = section.split("\n#").next().unwrap();
+    let row = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+    let mut keys: Vec<_> = section.lines().filter_map(row).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// The keys that a component asks for; those of maps in lists have `[]` for the number.
+fn asked<T>(kind: &Kind<T>) -> Vec<String> {
+    let (node, findings) = (yaml::parse(kind.sample, "sample").unwrap(), Findings::default());
+    let settings = (kind.read)(&mut Section::new("", Some(&node), &findings));
+    assert!(
+        settings.is_some() && findings.faults().is_empty(),
+        "{}: {:?}",
+        kind.name,
+        findings.faults()
+    );
+    let number =
+        |part: &str| if part.parse::<usize>().is_ok() { "[]".to_owned() } else { part.to_owned() };
+    let path = |path: &String| path.split("::").map(number).collect::<Vec<_>>().join("::");
+    let mut keys: Vec<String> = findings.asked().iter().map(path).collect();
+    let all = keys.clone();
+    keys.retain(|key| !all.iter().any(|other| other.starts_with(&format!("{key}::"))));
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn assert_documented<T>(section: &str, kinds: &[Kind<T>]) {
+    for kind in kinds {
+        assert_eq!(asked(kind), documented(&format!("{section} `{}`", kind.name)));
+    }
+}
+
+#[test]
+fn every_key_is_in_the_documented_table_of_its_component_and_no_other() {
+    assert_documented("receiver", receivers::KINDS);
+    assert_documented("processor", processors::KINDS);
+    assert_documented("exporter", exporters::KINDS);
+    assert_documented("extension", extensions::KINDS);
+}

@@ -366,7 +366,7 @@ async fn the_page_draws_requests_errors_and_durations_and_leads_to_traces() {
         "<h2 id=\"chart-1\">Requests</h2>",
         "&#60;b&#62;api&#60;/b&#62;: 1.33/s",
         "<h2 id=\"chart-2\">Errors (5xx)</h2>",
-        "95 of 100 are faster: 910 ms",
+        "p95: 910 ms",
         &format!("<a href=\"/trace/{TRACE_ID}\"><circle class=\"s0\""),
         "<path class=\"s0 faint\" d=\"M",
     ] {

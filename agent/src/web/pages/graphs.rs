@@ -95,8 +95,8 @@ async fn answer(
         series.iter().filter_map(line).collect::<Vec<_>>()
     };
     let plane = |title, unit| Plane { title, unit, range, services: &services };
-    let mut durations = lines(&slow, "95 of 100 are faster", false);
-    durations.extend(lines(&median, "half are faster", true));
+    let mut durations = lines(&slow, "p95", false);
+    durations.extend(lines(&median, "median", true));
     let charts = vec![
         plane("Requests", per_second as fn(f64) -> String)
             .chart(lines(&requests, "", false), Vec::new()),
@@ -159,8 +159,8 @@ async fn examples(
 
 fn per_second(value: f64) -> String {
     let digits = match value {
-        v if v >= 100.0 => 0,
-        v if v >= 10.0 || v == 0.0 => 1,
+        v if v >= 100.0 || v == 0.0 => 0,
+        v if v >= 10.0 => 1,
         _ => 2,
     };
     format!("{value:.digits$}/s")

@@ -18,6 +18,7 @@ mod body;
 mod caller;
 mod client;
 mod counted;
+mod current;
 mod exchange;
 mod foreign;
 pub mod grpc;
@@ -35,6 +36,7 @@ mod traceresponse;
 
 pub use caller::Callers;
 pub use client::{ClientFuture, ClientLayer, ClientService, ResendCount, client};
+pub(crate) use current::{Current, current};
 #[cfg(feature = "reqwest")]
 pub use send_traced::SendTraced;
 pub use server::{ServerFuture, ServerLayer, ServerService, server};

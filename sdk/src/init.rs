@@ -25,11 +25,12 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::config::{Config, MAX_SHUTDOWN_TIMEOUT, Overrides, Propagation, Secret};
 use crate::endpoint::OtlpProtocol;
 use crate::error::{Fault, InitError};
+use crate::http::Current;
 use crate::log::{self, LineLedger, Lines, LogFormat, LogOutput, LogSettings};
-use crate::metrics::{self, LedgerReading, Metrics, Registry};
+use crate::metrics::{self, LedgerReading, Metrics, Registry, RequestMetrics};
 use crate::resource::{self, Speaker};
 use crate::signals;
-use crate::span::{Current, Tracer};
+use crate::span::Tracer;
 use crate::trace::{self, SpanLedger, Spans};
 use crate::vars::{Environment, Reader, Vars};
 use gate::Gate;
@@ -440,13 +441,13 @@ fn install(
     spans: &Spans,
     metrics: &Metrics,
 ) -> bool {
-    let subscriber = subscriber(config, lines_layer, spans.provider().tracer("spanline"));
+    let tracer = spans.provider().tracer("spanline");
+    let subscriber = subscriber(config, lines_layer, tracer, metrics.of_requests());
     if tracing::subscriber::set_global_default(subscriber).is_err() {
         return false;
     }
     global::set_tracer_provider(spans.provider().clone());
     global::set_meter_provider(metrics.meters());
-    metrics.install();
     global::set_text_map_propagator(propagator(config.http.propagation));
     // Fails only if another logger is set, which then keeps the events of the `log` crate.
     drop(tracing_log::LogTracer::init());
@@ -477,6 +478,7 @@ fn subscriber(
     config: &Config,
     lines: log::LineLayer,
     tracer: Tracer,
+    requests: RequestMetrics,
 ) -> impl Subscriber + Send + Sync + use<> {
     let open_telemetry = tracing_opentelemetry::layer()
         .with_tracer(tracer.clone())
@@ -485,7 +487,7 @@ fn subscriber(
         .with_tracked_inactivity(false)
         .with_level(false)
         .with_target(false);
-    let current = Current::new(tracer, config.http.clone());
+    let current = Current::new(tracer, config.http.clone(), requests);
     tracing_subscriber::registry().with(open_telemetry).with(current).with(Gate::new(config, lines))
 }
 
@@ -495,6 +497,7 @@ pub(crate) struct Parts {
     pub(crate) dispatch: Dispatch,
     pub(crate) lines: Lines,
     pub(crate) spans: Spans,
+    pub(crate) metrics: Metrics,
 }
 
 /// For tests: wired as [`Builder::init`] does it, so that a test sees what the service would do.
@@ -506,8 +509,12 @@ pub(crate) fn parts(builder: &Builder, vars: &dyn Vars) -> Result<Parts, Vec<Fau
     }
     let (layer, lines) = log::kept(LogSettings { format: LogFormat::Json, ..plan.log_settings() });
     let spans = trace::kept(&plan.config);
-    let dispatch = subscriber(&plan.config, layer, spans.provider().tracer("spanline")).into();
-    Ok(Parts { dispatch, lines, spans })
+    let metrics = Metrics::new(&plan.config.metrics, &plan.speaker.resource);
+    let tracer = spans.provider().tracer("spanline");
+    let dispatch = subscriber(&plan.config, layer, tracer, metrics.of_requests()).into();
+    let (of_lines, of_spans) = (lines.clone(), spans.clone());
+    metrics.tell_ledgers(move || reading(&of_lines, &of_spans));
+    Ok(Parts { dispatch, lines, spans, metrics })
 }
 
 // === impl Telemetry ===

@@ -61,6 +61,13 @@ pub(crate) struct Metrics {
     runtime: Arc<WatchedRuntime>,
 }
 
+/// What the layers of requests record in.
+#[derive(Debug)]
+pub(crate) struct RequestMetrics {
+    pub(crate) server: http::Recorder,
+    pub(crate) client: http::Recorder,
+}
+
 /// The ways out that are open.
 #[derive(Debug, Default)]
 struct Ways {
@@ -102,9 +109,12 @@ impl Metrics {
         self.runtime.watch(handle);
     }
 
-    /// Lets the HTTP layers record here; the first to ask has them.
-    pub(crate) fn install(&self) {
-        http::install(&self.registry);
+    /// What the layers of requests record in; made once.
+    pub(crate) fn of_requests(&self) -> RequestMetrics {
+        RequestMetrics {
+            server: http::Recorder::new("server", &self.registry),
+            client: http::Recorder::new("client", &self.registry),
+        }
     }
 
     /// Opens the ways out. One that cannot be opened is told in a line, and the service runs on.

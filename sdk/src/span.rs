@@ -2,11 +2,10 @@
 //!
 //! It takes the SDK's samplers and limits, adds the specification's limit for the length of values, and
 //! goes to a [`Sink`] of ours when it ends: one move, no processor's `on_start`, no copy. `tracer` makes
-//! it, `recording` is what it holds, `request` what it holds of a request, `limits` bounds it, `current` finds the tracer that is in force, `carrier` lets a `tracing` span
+//! it, `recording` is what it holds, `request` what it holds of a request, `limits` bounds it, `carrier` lets a `tracing` span
 //! carry one that exists already.
 
 mod carrier;
-mod current;
 mod limits;
 mod recording;
 mod request;
@@ -25,7 +24,6 @@ use opentelemetry::trace::{Event, Link, SpanContext, Status};
 use recording::Recording;
 
 pub(crate) use carrier::{CARRIER, enter};
-pub(crate) use current::{Current, InForce, current};
 pub(crate) use limits::Limits;
 pub(crate) use recording::{Content, Ended};
 pub(crate) use request::{Request, Text};

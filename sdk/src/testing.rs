@@ -61,6 +61,7 @@ use tracing::dispatcher::DefaultGuard;
 use crate::Builder;
 use crate::init::{self, Parts};
 use crate::log::Lines;
+use crate::metrics::{Metrics, Registry};
 use crate::trace::Spans;
 use crate::vars::Vars;
 
@@ -98,7 +99,7 @@ pub fn start() -> TestTelemetry {
 /// A setting of the builder cannot be used: a test is told of it at once.
 #[track_caller]
 pub fn start_with(builder: Builder) -> TestTelemetry {
-    let Parts { dispatch, lines, spans } = match init::parts(&builder, &NoVars) {
+    let Parts { dispatch, lines, spans, metrics } = match init::parts(&builder, &NoVars) {
         Ok(parts) => parts,
         Err(faults) => panic!("{}", crate::InitError::Settings(faults)),
     };
@@ -110,6 +111,7 @@ pub fn start_with(builder: Builder) -> TestTelemetry {
         dispatch,
         lines,
         spans,
+        metrics,
         kept: Mutex::default(),
     }
 }
@@ -121,6 +123,7 @@ pub struct TestTelemetry {
     dispatch: Dispatch,
     lines: Lines,
     spans: Spans,
+    metrics: Metrics,
     kept: Mutex<Kept>,
 }
 
@@ -320,6 +323,28 @@ impl TestTelemetry {
     /// ```
     pub fn dispatch(&self) -> Dispatch {
         self.dispatch.clone()
+    }
+
+    /// The test's own registry: the metrics of its requests, of the SDK, and those that it registers.
+    ///
+    /// ```
+    /// use axum::{Router, body::Body, http::Request, routing::get};
+    /// use tower::ServiceExt as _;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let telemetry = spanline::testing::start();
+    /// let app = Router::new().route("/cart/{id}", get(|| async {})).layer(spanline::http::server());
+    /// app.oneshot(Request::get("/cart/7").body(Body::empty()).unwrap()).await.unwrap();
+    ///
+    /// let text = telemetry.registry().to_openmetrics();
+    /// let mut lines = text.lines();
+    /// let count = "http_server_request_duration_seconds_count{";
+    /// let line = lines.find(|line| line.starts_with(count)).expect("the request is counted");
+    /// assert!(line.contains(r#"http_route="/cart/{id}""#) && line.ends_with(" 1"), "{line}");
+    /// # });
+    /// ```
+    pub fn registry(&self) -> &Registry {
+        self.metrics.registry()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

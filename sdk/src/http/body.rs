@@ -47,7 +47,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Statuses after which a server sends no body, whatever the handler returned with them.
-fn has_no_body(status: StatusCode) -> bool {
+pub(super) fn has_no_body(status: StatusCode) -> bool {
     status.is_informational()
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED

@@ -14,11 +14,14 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::counted::Counted;
+use super::current::{InForce, current};
 use super::exchange::{Begin, Error, Exchange};
 use super::method::Method;
 use super::start::{self, Place, Started};
-use super::{semconv, traceparent};
-use crate::span::{self, Content, InForce};
+use super::{body, semconv, traceparent};
+use crate::metrics::http::Asked;
+use crate::span::{self, Content};
 
 /// Gives each request that is sent one CLIENT span, and the request a `traceparent` that names it.
 ///
@@ -82,49 +85,70 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
-        let current = span::current();
+        let current = current();
         let resends =
             request.extensions().get().map(|ResendCount(count)| *count).filter(|count| *count > 0);
-        let mut started = start(current.as_ref(), self.place, request.method(), resends, || {
-            let uri = request.uri();
-            let authority = uri.authority()?;
-            Some(semconv::Target {
-                scheme: uri.scheme_str().unwrap_or("http"),
-                host: authority.host(),
-                port: authority.port_u16(),
-                has_userinfo: authority.as_str().contains('@'),
-                path: uri.path(),
-                query: uri.query(),
-            })
+        let is_head = request.method() == http::Method::HEAD;
+        let bytes = body::content_length(request.headers());
+        let uri = request.uri();
+        let target = uri.authority().map(|authority| semconv::Target {
+            scheme: uri.scheme_str().unwrap_or("http"),
+            host: authority.host(),
+            port: authority.port_u16(),
+            has_userinfo: authority.as_str().contains('@'),
+            path: uri.path(),
+            query: uri.query(),
         });
-        let (exchange, inner) = started.run(|exchange| {
+        let sent = Sent { method: request.method(), target, resends, bytes };
+        let (mut started, counted) = sent.start(current.as_deref(), self.place);
+        let (mut exchange, inner) = started.run(|exchange| {
             inject(current.as_ref(), exchange, request.headers_mut());
             self.inner.call(request)
         });
-        ClientFuture { inner, exchange }
+        exchange.count(counted);
+        ClientFuture { inner, exchange, is_head }
     }
 }
 
-/// Starts the span of a request that is about to be sent.
-pub(super) fn start<'a>(
-    current: Option<&Arc<InForce>>,
-    place: Place,
-    method: &http::Method,
-    resends: Option<u32>,
-    target: impl FnOnce() -> Option<semconv::Target<'a>>,
-) -> Started {
-    let known = current.and_then(|current| current.http.known_methods.as_deref());
-    let method = Method::of(method, known);
-    let content = |content: &mut Content| {
-        let said = content.request.insert(span::Request::of(method.value));
-        said.resends = resends;
-        method.describe(said);
-        if let Some(target) = target() {
-            target.describe(said);
-        }
-    };
-    let begin = Begin { kind: SpanKind::Client, name: method.name.into(), content };
-    start::client(current.map(|current| &**current), place, begin)
+/// A request that is about to be sent.
+pub(super) struct Sent<'a> {
+    pub(super) method: &'a http::Method,
+    pub(super) target: Option<semconv::Target<'a>>,
+    pub(super) resends: Option<u32>,
+    /// What its body weighs, if that is known.
+    pub(super) bytes: Option<u64>,
+}
+
+impl Sent<'_> {
+    /// Starts its span, and counts it as under way.
+    pub(super) fn start(
+        &self,
+        current: Option<&InForce>,
+        place: Place,
+    ) -> (Started, Option<Counted>) {
+        let known = current.and_then(|current| current.http.known_methods.as_deref());
+        let method = Method::of(self.method, known);
+        let content = |content: &mut Content| {
+            let said = content.request.insert(span::Request::of(method.value));
+            said.resends = self.resends;
+            method.describe(said);
+            if let Some(target) = &self.target {
+                target.describe(said);
+            }
+        };
+        let begin = Begin { kind: SpanKind::Client, name: method.name.into(), content };
+        let counted = current.map(|current| {
+            let target = self.target.as_ref();
+            let requests = current.metrics.client.requests(&Asked {
+                method: method.value,
+                scheme: target.map_or("http", |target| target.scheme),
+                server: target.map(|target| (target.address(), target.port())),
+                route: None,
+            });
+            Counted::begin(requests, self.bytes)
+        });
+        (start::client(current, place, begin), counted)
+    }
 }
 
 /// Tells the other side which span called. Where the client has no span, that is the span around it.
@@ -154,9 +178,19 @@ impl Injector for Headers<'_> {
     }
 }
 
-/// Ends the span of a request that was answered.
-pub(super) fn answered(exchange: &mut Exchange, status: StatusCode) {
+/// Ends the span of a request that was answered. Of the answer's body its head tells the size, or nothing does.
+pub(super) fn answered(
+    exchange: &mut Exchange,
+    status: StatusCode,
+    headers: &HeaderMap,
+    is_head: bool,
+) {
     exchange.answered(status);
+    if is_head || body::has_no_body(status) {
+        exchange.sent(0);
+    } else if let Some(bytes) = body::content_length(headers) {
+        exchange.sent(bytes);
+    }
     if status.is_client_error() || status.is_server_error() {
         exchange.fail(Error::Status(status));
     }
@@ -170,6 +204,7 @@ pin_project! {
         #[pin]
         inner: F,
         exchange: Exchange,
+        is_head: bool,
     }
 }
 
@@ -184,7 +219,10 @@ where
         let this = self.project();
         let result = ready!(this.exchange.run(|| this.inner.poll(context)));
         match &result {
-            Ok(response) => answered(this.exchange, response.status()),
+            Ok(response) => {
+                let (status, headers) = (response.status(), response.headers());
+                answered(this.exchange, status, headers, *this.is_head);
+            }
             Err(error) => {
                 this.exchange.fail(Error::Other(error_type(error)));
                 this.exchange.end();

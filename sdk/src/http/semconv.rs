@@ -70,13 +70,23 @@ pub(super) struct Target<'a> {
 impl Target<'_> {
     pub(super) fn describe(&self, said: &mut span::Request) {
         said.say(Text::Full, &self.full());
-        said.say(Text::ServerAddress, bounded(unbracketed(self.host)));
+        said.say(Text::ServerAddress, self.address());
+        said.server_port = self.port();
+    }
+
+    /// `server.address`
+    pub(super) fn address(&self) -> &str {
+        bounded(unbracketed(self.host))
+    }
+
+    /// `server.port`
+    pub(super) fn port(&self) -> Option<u16> {
         let default_port = match self.scheme {
             "http" => Some(80),
             "https" => Some(443),
             _ => None,
         };
-        said.server_port = self.port.or(default_port);
+        self.port.or(default_port)
     }
 
     fn full(&self) -> String {

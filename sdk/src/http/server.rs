@@ -14,7 +14,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::caller::{Caller, Callers};
-use super::counted::Counted;
+use super::counted::{Counted, LastRequests, Received};
+use super::current::current;
 use super::exchange::{Begin, Error, Exchange};
 use super::head::{Head, Recorded};
 use super::headers::Headers;
@@ -22,8 +23,6 @@ use super::route::LastRoute;
 use super::start::{self, Place, Started};
 use super::{body, method};
 use super::{semconv, traceresponse};
-use crate::metrics::http::Begun;
-use crate::{metrics, span};
 
 /// Gives each request one SERVER span, which the handler runs in.
 ///
@@ -109,7 +108,11 @@ impl<S> Layer<S> for ServerLayer {
     type Service = ServerService<S>;
 
     fn layer(&self, inner: S) -> ServerService<S> {
-        let shared = Shared { settings: Arc::clone(&self.settings), route: LastRoute::default() };
+        let shared = Shared {
+            settings: Arc::clone(&self.settings),
+            route: LastRoute::default(),
+            requests: LastRequests::default(),
+        };
         ServerService { inner, shared: Arc::new(shared) }
     }
 }
@@ -125,6 +128,7 @@ pub struct ServerService<S> {
 struct Shared {
     settings: Arc<Settings>,
     route: LastRoute,
+    requests: LastRequests,
 }
 
 impl<S, B, R> Service<Request<B>> for ServerService<S>
@@ -165,7 +169,7 @@ impl Shared {
         if settings.excluded.iter().any(|path| path == request.uri().path()) {
             return (Started::nothing(), None);
         }
-        let current = span::current();
+        let current = current();
         let http = current.as_ref().map(|current| &current.http);
         let known = http.and_then(|http| http.known_methods.as_deref());
         let propagation = http.map(|http| http.propagation).unwrap_or_default();
@@ -182,11 +186,11 @@ impl Shared {
         let begin =
             Begin { kind: SpanKind::Server, name, content: |content: &mut _| head.say(content) };
         let caller = Caller::of(&headers, request.headers(), settings.callers, propagation);
-        let counted = metrics::http::server().map(|recorder| {
+        let counted = current.as_ref().map(|current| {
             let scheme = semconv::scheme(request.uri());
-            let begun = Begun { method: method.value, scheme, server: None };
-            let route = route.and_then(|(_, kept)| Some(kept?.template));
-            Counted::begin(recorder, begun, route, body::content_length(request.headers()))
+            let received = Received { method: &method, scheme, route };
+            let requests = self.requests.find(&current.metrics.server, received);
+            Counted::begin(requests, body::content_length(request.headers()))
         });
         (start::server(current.as_deref(), settings.place, caller, begin), counted)
     }

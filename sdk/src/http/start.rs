@@ -6,9 +6,10 @@ use tracing::info_span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::caller::Caller;
+use super::current::InForce;
 use super::exchange::{Begin, Exchange};
 use super::foreign;
-use crate::span::{Content, InForce, Parent, Span, Start, enter};
+use crate::span::{Content, Parent, Span, Start, enter};
 
 /// Where the span of an exchange is to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

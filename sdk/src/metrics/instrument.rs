@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::definition::Definition;
-use super::labels::DefaultLabels;
+use super::labels::{DefaultLabels, LabelSet};
 use super::series::{Losses, Series, SeriesMap};
 use super::snapshot::{self, Point, Value};
 use crate::config::ExemplarFilter;
@@ -43,7 +43,7 @@ pub(super) struct InstrumentFamily<I: Instrument> {
 impl<I: Instrument> InstrumentFamily<I> {
     pub(super) fn new(definition: Definition, context: &Context, settings: I::Settings) -> Self {
         let of_series = context.clone();
-        let make = move || I::core(&of_series, &settings);
+        let make = move |_: &LabelSet| I::core(&of_series, &settings);
         let (defaults, losses) = (context.defaults.clone(), Arc::clone(&context.losses));
         Self { definition: Arc::new(definition), series: SeriesMap::new(defaults, losses, make) }
     }

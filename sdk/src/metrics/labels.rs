@@ -107,7 +107,13 @@ impl LabelSet {
             })
     }
 
-    fn own(&self) -> &[KeyValue] {
+    /// Whether they are those of the series beyond the cap.
+    pub(super) fn is_overflow(&self) -> bool {
+        self.own == usize::MAX
+    }
+
+    /// The series' own, without the defaults.
+    pub(super) fn own(&self) -> &[KeyValue] {
         self.attributes.get(..self.own).unwrap_or_default()
     }
 }

@@ -53,7 +53,7 @@ pub(super) struct SeriesMap<T> {
     hasher: RandomState,
     defaults: DefaultLabels,
     losses: Arc<Losses>,
-    make: Box<dyn Fn() -> T + Send + Sync>,
+    make: Box<dyn Fn(&LabelSet) -> T + Send + Sync>,
 }
 
 struct ByHash<T> {
@@ -65,7 +65,7 @@ impl<T> SeriesMap<T> {
     pub(super) fn new(
         defaults: DefaultLabels,
         losses: Arc<Losses>,
-        make: impl Fn() -> T + Send + Sync + 'static,
+        make: impl Fn(&LabelSet) -> T + Send + Sync + 'static,
     ) -> Self {
         let by_hash = RwLock::new(ByHash { series: HashMap::default(), count: 0 });
         let make = Box::new(make);
@@ -137,7 +137,8 @@ impl<T> SeriesMap<T> {
             drop(known);
             return self.overflow();
         }
-        let series = Arc::new(Series::new(labels, (self.make)()));
+        let data = (self.make)(&labels);
+        let series = Arc::new(Series::new(labels, data));
         known.series.entry(hash).or_default().push(Arc::clone(&series));
         known.count += 1;
         series
@@ -145,7 +146,16 @@ impl<T> SeriesMap<T> {
 
     fn overflow(&self) -> Arc<Series<T>> {
         Losses::count(&self.losses.overflow);
-        let make = || Arc::new(Series::new(LabelSet::overflow(&self.defaults), (self.make)()));
+        self.uncounted_overflow()
+    }
+
+    /// The series beyond the cap, for what was counted as going there already.
+    pub(super) fn uncounted_overflow(&self) -> Arc<Series<T>> {
+        let make = || {
+            let labels = LabelSet::overflow(&self.defaults);
+            let data = (self.make)(&labels);
+            Arc::new(Series::new(labels, data))
+        };
         Arc::clone(self.overflow.get_or_init(make))
     }
 
@@ -197,7 +207,7 @@ mod tests {
     use crate::metrics::labels::pair;
 
     fn map() -> SeriesMap<AtomicU64> {
-        SeriesMap::new(DefaultLabels::default(), Arc::default(), AtomicU64::default)
+        SeriesMap::new(DefaultLabels::default(), Arc::default(), |_| AtomicU64::default())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use opentelemetry::global::{self, BoxedSpan, BoxedTracer, GlobalTracerProvider};
 use opentelemetry::trace::{SpanBuilder, Tracer, TracerProvider};
 use opentelemetry::{Context, InstrumentationScope};
 
-use crate::span;
+use crate::http;
 
 /// Sets the global provider, once in a process.
 pub(super) fn install() {
@@ -44,7 +44,7 @@ impl Tracer for RoutedTracer {
     type Span = BoxedSpan;
 
     fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> BoxedSpan {
-        match span::current() {
+        match http::current() {
             Some(current) => {
                 let tracer = current.tracer.with_scope(self.scope.clone());
                 BoxedTracer::new(Box::new(tracer)).build_with_context(builder, parent)

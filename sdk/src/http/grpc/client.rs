@@ -18,10 +18,11 @@ use super::call::{Call, Side};
 use super::method::Method;
 use super::server::answered;
 use crate::http::client::inject;
+use crate::http::current::current;
 use crate::http::exchange::Begin;
 use crate::http::semconv;
 use crate::http::start::{self, Place};
-use crate::span::{self, Content};
+use crate::span::Content;
 
 /// Gives each call that is made one CLIENT span, and the server word of it.
 ///
@@ -99,7 +100,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> ClientFuture<S::Future> {
-        let current = span::current();
+        let current = current();
         let method = Method::of(request.uri().path());
         let content = |content: &mut Content| {
             let attributes = &mut content.attributes;

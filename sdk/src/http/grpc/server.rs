@@ -18,11 +18,12 @@ use super::call::{Call, Side};
 use super::method::Method;
 use super::status;
 use crate::http::caller::{Caller, Callers};
+use crate::http::current::current;
 use crate::http::exchange::Begin;
 use crate::http::headers::Headers;
 use crate::http::semconv;
 use crate::http::start::{self, Place, Started};
-use crate::span::{self, Content};
+use crate::span::Content;
 
 /// Gives each call one SERVER span, which the method runs in.
 ///
@@ -116,7 +117,7 @@ impl Settings {
         if self.excluded.iter().any(|excluded| excluded == method.name()) {
             return Started::nothing();
         }
-        let current = span::current();
+        let current = current();
         let propagation =
             current.as_ref().map(|current| current.http.propagation).unwrap_or_default();
         let content = |content: &mut Content| {

@@ -14,6 +14,7 @@ use super::super::subscriber;
 use crate::config::{Config, Overrides};
 use crate::context;
 use crate::log::{self, Lines, LogOutput, LogSettings};
+use crate::metrics::Metrics;
 use crate::span::{self, Limits, Provider, Sampling, Sink};
 use crate::vars::Reader;
 
@@ -46,7 +47,9 @@ fn scene(vars: &[(&'static str, &'static str)], overrides: &Overrides) -> Scene 
     let ended = Ended::default();
     let sampling = Sampling { sampler: config.sampler.clone(), reads_attributes: false };
     let provider = Provider::new(sampling, Limits::default(), Arc::new(ended.clone()));
-    let dispatch = subscriber(&config, layer, provider.tracer("gate")).into();
+    let resource = opentelemetry_sdk::Resource::builder_empty().build();
+    let requests = Metrics::new(&config.metrics, &resource).of_requests();
+    let dispatch = subscriber(&config, layer, provider.tracer("gate"), requests).into();
     Scene { dispatch, ended, lines, file, _directory: directory }
 }
 

@@ -74,6 +74,41 @@ fn every_format_of_every_case_is_understood() {
     }
 }
 
+/// Lines that the sdk made of hostile strings. The first of each file is in a span whose ids are 1, the second is
+/// in none, the third in one whose ids are 3, and so on.
+const HOSTILE: [(&str, &str); 8] = [
+    ("text", include_str!("../../tests/fixtures/hostile-strings/text.log")),
+    ("winston", include_str!("../../tests/fixtures/hostile-strings/winston.log")),
+    ("python", include_str!("../../tests/fixtures/hostile-strings/python.log")),
+    ("json", include_str!("../../tests/fixtures/hostile-strings/json.log")),
+    ("logfmt", include_str!("../../tests/fixtures/hostile-strings/logfmt.log")),
+    ("template", include_str!("../../tests/fixtures/hostile-strings/template.log")),
+    ("own_json", include_str!("../../tests/fixtures/hostile-strings/own_json.log")),
+    ("own_text", include_str!("../../tests/fixtures/hostile-strings/own_text.log")),
+];
+
+#[test]
+fn the_ids_of_lines_made_of_hostile_strings_are_the_spans_own_or_none() {
+    for (format, lines) in HOSTILE {
+        let texts: Vec<&str> = lines.split_terminator('\n').collect();
+        assert!(texts.len() >= 200, "{format}: {} lines", texts.len());
+        let entry = |text: &&str| format!("2026-11-23T17:28:00.123456789Z stdout F {text}").into();
+        let records = parse(&texts.iter().map(entry).collect::<Vec<Bytes>>());
+        assert_eq!(records.len(), texts.len(), "{format}");
+        for (number, (record, text)) in (1..).zip(records.iter().zip(texts)) {
+            let Body::Text(body) = &record.body else { panic!("{format}: {:?}", record.body) };
+            assert_eq!(body.as_str(), text, "{format}");
+            // The format `own_text` writes no ids.
+            let is_in_a_span = number % 2 == 1 && format != "own_text";
+            let ids =
+                [record.trace_id.map(|id| id.to_string()), record.span_id.map(|id| id.to_string())];
+            let expected = [format!("{number:032x}"), format!("{number:016x}")];
+            assert_eq!(ids, expected.map(|id| is_in_a_span.then_some(id)), "{format}: {text}");
+            assert_eq!(record.time_unix_nano, 1_795_454_880_123_456_789, "{format}: {text}");
+        }
+    }
+}
+
 #[test]
 fn carriage_returns_and_invalid_text_stay_readable() {
     let time = "2026-11-23T17:28:00Z";

@@ -96,6 +96,21 @@ fn prefix(name: &str, own_keys: &[&str]) -> &'static str {
     if own_keys.contains(&name) { "field_" } else { "" }
 }
 
+/// Whether a reader of JSON takes a key for that of an id: ours, or as other libraries spell it. A field is none.
+fn names_an_id(key: &str) -> bool {
+    matches!(
+        key,
+        "trace_id"
+            | "traceId"
+            | "traceID"
+            | "trace.id"
+            | "span_id"
+            | "spanId"
+            | "spanID"
+            | "span.id"
+    )
+}
+
 /// ` key=value` for each field, without the first space where there is one already.
 pub(crate) fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guard: Guard) {
     for (name, value) in fields.iter() {
@@ -114,7 +129,7 @@ pub(crate) fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guar
 pub(crate) fn push_members(out: &mut Out, fields: &Fields, own_keys: &[&str]) {
     for (name, value) in fields.iter() {
         out.push_ascii(b",\"");
-        out.push_str(prefix(name, own_keys));
+        out.push_str(if names_an_id(name) { "field_" } else { prefix(name, own_keys) });
         escape::push_json_part(out, name);
         out.push_ascii(b"\":");
         match value {

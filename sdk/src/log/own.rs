@@ -17,7 +17,8 @@ use super::out::Out;
 ///
 /// Whatever it writes stays one line: control characters become escapes, the line is cut where it is too long,
 /// and a `trace_id=` or `span_id=` that [`Line::ids`] did not write loses its `=` where it could be taken for
-/// that of the span. If it panics, the line is written as `text`.
+/// that of the span. A `{` with which data would begin the line is written `\x7b`, so that data cannot pass for
+/// a JSON line; what you [push](Line::push) yourself can. If it panics, the line is written as `text`.
 ///
 /// It may be called several times for one event, with shorter values, until the line fits.
 ///
@@ -137,14 +138,14 @@ impl Line<'_> {
     /// Appends where the event comes from, such as `checkout::cart`; nothing if that is not to be written.
     pub fn target(&mut self) {
         if let Some(target) = self.event.target {
-            escape::push_prose(self.out, target, Guard::Off);
+            self.prose(target);
         }
     }
 
     /// Appends the source file's name and the line, such as `cart.rs:41`; nothing if they are not known.
     pub fn location(&mut self) {
         if let (Some(file), Some(line)) = (self.event.file(), self.event.line) {
-            escape::push_prose(self.out, file, Guard::Off);
+            self.prose(file);
             self.out.push_ascii(b":");
             digits::push_u64(self.out, u64::from(line));
         }
@@ -152,12 +153,12 @@ impl Line<'_> {
 
     /// Appends the name of the service.
     pub fn service(&mut self) {
-        self.out.push_str(self.event.service_name);
+        self.prose(Text::whole(self.event.service_name));
     }
 
     /// Appends the message.
     pub fn message(&mut self) {
-        escape::push_prose(self.out, self.event.fields.message(), Guard::Off);
+        self.prose(self.event.fields.message());
     }
 
     /// Appends `key=value` for each field, with spaces between, and one in front if there is none.
@@ -176,7 +177,7 @@ impl Line<'_> {
     }
 
     /// Appends `,"key":value` for each field, numbers as numbers. A field named like one of `own_keys`, which
-    /// you write yourself, becomes `field_<name>`.
+    /// you write yourself, or like an id (`trace_id`, `spanId`) becomes `field_<name>`.
     pub fn json_members(&mut self, own_keys: &[&str]) {
         format::push_members(self.out, self.event.fields, own_keys);
     }
@@ -193,6 +194,22 @@ impl Line<'_> {
         if let Some(ids) = self.event.ids {
             self.out.push_ascii::<16>(&ids.span_hex());
         }
+    }
+}
+
+impl Line<'_> {
+    /// Appends data. A line that begins as a JSON object is read as one, with the ids that it names: so a brace
+    /// that data would begin the line with becomes an escape.
+    fn prose(&mut self, mut text: Text<'_>) {
+        if self.out.as_str().trim_start().is_empty()
+            && let Some((blanks, rest)) = text.kept.split_once('{')
+            && blanks.trim_start().is_empty()
+        {
+            escape::push_prose(self.out, Text::whole(blanks), Guard::Off);
+            self.out.push_ascii(b"\\x7b");
+            text.kept = rest;
+        }
+        escape::push_prose(self.out, text, Guard::Off);
     }
 }
 

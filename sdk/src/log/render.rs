@@ -95,7 +95,16 @@ impl Renderer {
         fill: impl FnOnce(&mut Fields) -> Origin<'a>,
         take: impl FnOnce(&[u8]),
     ) -> bool {
-        let now = Instant::now();
+        self.line_at(Instant::now(), is_from_log_crate, fill, take)
+    }
+
+    pub(crate) fn line_at<'a>(
+        &self,
+        now: Instant,
+        is_from_log_crate: bool,
+        fill: impl FnOnce(&mut Fields) -> Origin<'a>,
+        take: impl FnOnce(&[u8]),
+    ) -> bool {
         let is_inside_another = NESTED_LINES.get() > 0;
         let Some(_nested) = Nested::enter() else { return false };
         let mut parts = Parts::take();

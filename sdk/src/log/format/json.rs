@@ -3,8 +3,7 @@
 use super::{Layout, LineEvent, lower_case, push_member, push_members};
 use crate::log::out::Out;
 
-const OWN_KEYS: [&str; 7] =
-    ["timestamp", "level", "message", "target", "trace_id", "span_id", "trace_flags"];
+const OWN_KEYS: [&str; 5] = ["timestamp", "level", "message", "target", "trace_flags"];
 
 /// One JSON object. Data may come before the ids here: inside a string it cannot pass for a key.
 pub(super) struct JsonFormat;

@@ -7,9 +7,7 @@ use crate::log::digits;
 use crate::log::escape::{self, Guard};
 use crate::log::out::Out;
 
-/// The ids are not members of the record, but a reader may look for them there.
-const OWN_KEYS: [&str; 7] =
-    ["context", "level", "message", "timestamp", "ms", "trace_id", "span_id"];
+const OWN_KEYS: [&str; 5] = ["context", "level", "message", "timestamp", "ms"];
 
 /// The line of a NestJS service with nest-winston: the message, then the record as JSON.
 pub(super) struct WinstonFormat;

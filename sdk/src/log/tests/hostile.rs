@@ -1,13 +1,20 @@
-//! Random and hostile text in every place that data can reach: one event stays one line, without
-//! control characters, and nobody can imitate ids.
+//! Random and hostile text in every place that data can reach, in every way to write a line: one event stays
+//! one line, without control characters, values read back as what they were, and nobody can imitate ids.
+
+mod logfmt;
+mod look;
+mod strings;
 
 use std::error::Error;
 use std::fmt;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use tracing::info;
+use regex::Regex;
+use tracing::{info, info_span};
 
 use super::*;
+use look::{Look, hex};
 
 /// Pieces that have a meaning somewhere, among arbitrary characters.
 fn hostile() -> impl Strategy<Value = String> {
@@ -22,39 +29,109 @@ fn hostile() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// What `key(\w+)` finds first.
-fn first_match<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    let words = line.match_indices(key).map(|(at, _)| {
-        let rest = &line[at + key.len()..];
-        let end = rest.find(|next: char| !next.is_alphanumeric() && next != '_');
-        &rest[..end.unwrap_or(rest.len())]
-    });
-    words.into_iter().find(|word| !word.is_empty())
+/// Everything on a line that a program's data can reach.
+struct Data<'a> {
+    message: &'a str,
+    target: &'a str,
+    file: &'a str,
+    fields: &'a [(&'a str, &'a str)],
+    ids: Option<SpanIds>,
 }
 
-fn assert_harmless(format: LogFormat, line: &str, ids: Option<SpanIds>) {
+impl Data<'_> {
+    /// The one line that is made of it, without its newline.
+    fn written(&self, renderer: &Renderer) -> String {
+        let time =
+            super::super::time::Instant::from_timestamp("2026-11-23T17:28:00Z".parse().unwrap());
+        let mut lines = Vec::new();
+        let fill = |kept: &mut Fields| {
+            kept.set_message(format_args!("{}", self.message));
+            for (name, text) in self.fields {
+                kept.add(name, fields::Value::Text(fields::Text::whole(text)));
+            }
+            Origin {
+                level: Level::INFO,
+                target: self.target,
+                file: Some(self.file),
+                line: None,
+                ids: self.ids,
+                is_panic: false,
+            }
+        };
+        let take = |line: &[u8]| lines.push(String::from_utf8(line.to_vec()).unwrap());
+        assert!(renderer.line_at(time, false, fill, take));
+        assert_eq!(lines.len(), 1);
+        lines[0].strip_suffix('\n').unwrap().to_owned()
+    }
+
+    /// Finds fault with a line that does not say all of this, and nothing else.
+    fn assert_read_back(&self, look: Look, line: &str) {
+        if look == Look::Named(LogFormat::Logfmt) {
+            assert_eq!(logfmt::pairs(line), self.logfmt_pairs(), "{line}");
+        } else if let Some(record) = record(look, line) {
+            assert_eq!(record["message"], self.message, "{line}");
+            if let Look::Named(format) = look {
+                let key = if format == LogFormat::Json { "target" } else { "context" };
+                assert_eq!(record[key], self.target, "{line}");
+            }
+            if matches!(look, Look::OwnJson | Look::Named(LogFormat::Json)) {
+                let ids = [record["trace_id"].as_str(), record["span_id"].as_str()];
+                let expected = self.ids.map(hex);
+                let expected = expected.as_ref().map(|(trace, span)| (&**trace, &**span)).unzip();
+                assert_eq!((ids[0], ids[1]), expected, "{line}");
+            }
+            // Of two fields with one name a parser keeps the last.
+            for (position, (name, text)) in self.fields.iter().enumerate() {
+                if self.fields[position + 1..].iter().any(|(later, _)| later == name) {
+                    continue;
+                }
+                let values = [record.get(*name), record.get(format!("field_{name}"))];
+                assert!(values.contains(&Some(&Json::from(*text))), "{name:?} in {line}");
+            }
+        }
+    }
+
+    fn logfmt_pairs(&self) -> Vec<(String, String)> {
+        const OWN_KEYS: [&str; 6] = ["ts", "level", "target", "trace_id", "span_id", "msg"];
+        let own = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let mut pairs = vec![own("ts", "2026-11-23T17:28:00.000000Z"), own("level", "info")];
+        pairs.push(own("target", self.target));
+        if let Some((trace, span)) = self.ids.map(hex) {
+            pairs.extend([("trace_id".to_owned(), trace), ("span_id".to_owned(), span)]);
+        }
+        pairs.push(own("msg", self.message));
+        pairs.extend(self.fields.iter().map(|(name, text)| {
+            let prefix = if OWN_KEYS.contains(name) { "field_" } else { "" };
+            (format!("{prefix}{name}"), (*text).to_owned())
+        }));
+        pairs
+    }
+}
+
+/// What the documentation tells readers to search for.
+static SEARCHES: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+    [r"trace_id=(\w+)", r"span_id=(\w+)"].map(|search| Regex::new(search).unwrap())
+});
+
+fn assert_harmless(look: Look, line: &str, ids: Option<SpanIds>) {
     let is_bad = |character: char| {
         character.is_control() && character != '\t' || matches!(character, '\u{2028}' | '\u{2029}')
     };
-    assert!(!line.contains(is_bad), "{format}: {line:?}");
-    let found = (first_match(line, "trace_id="), first_match(line, "span_id="));
-    let expected = match (ids, format) {
-        (_, LogFormat::Json) => (None, None),
-        (Some(_), _) => (Some("abababababababababababababababab"), Some("cdcdcdcdcdcdcdcd")),
-        (None, LogFormat::Python) => (Some("0"), Some("0")),
-        (None, _) => (None, None),
-    };
-    assert_eq!(found, expected, "{format}: {line:?}");
+    assert!(!line.contains(is_bad), "{look:?}: {line:?}");
+    let [trace, span] =
+        SEARCHES.each_ref().map(|search| Some(search.captures(line)?.get(1)?.as_str().to_owned()));
+    assert_eq!((trace, span), look.searched(ids).unzip(), "{look:?}: {line:?}");
 }
 
-/// The JSON part of a line, if it has one.
-fn record(format: LogFormat, line: &str) -> Option<Json> {
-    match format {
-        LogFormat::Json => Some(serde_json::from_str(line).unwrap()),
+/// The JSON part of a line, in the formats that have one.
+fn record(look: Look, line: &str) -> Option<Json> {
+    match look {
+        Look::OwnJson | Look::Named(LogFormat::Json) => Some(serde_json::from_str(line).unwrap()),
         // The prose in front may hold braces; the record begins where its first key stands.
-        LogFormat::Winston => {
-            let starts = line.match_indices("{\"context\":").map(|(at, _)| at);
-            starts.into_iter().find_map(|at| serde_json::from_str(&line[at..]).ok())
+        Look::Named(LogFormat::Winston) => {
+            let mut starts = line.match_indices("{\"context\":").map(|(at, _)| at);
+            let record = starts.find_map(|at| serde_json::from_str(&line[at..]).ok());
+            Some(record.unwrap_or_else(|| panic!("no record: {line}")))
         }
         _ => None,
     }
@@ -74,37 +151,16 @@ proptest! {
     ) {
         let ids = in_a_span
             .then_some(SpanIds { trace_id: [0xab; 16], span_id: [0xcd; 8], sampled: true });
-        let fields: Vec<(&'static str, String)> =
-            fields.into_iter().map(|(name, text)| (&*name.leak(), text)).collect();
-        for format in LogFormat::ALL {
-            let mut settings = settings(format);
+        let fields: Vec<_> = fields.iter().map(|(name, text)| (&**name, &**text)).collect();
+        let data = Data {
+            message: &message, target: &target, file: &file, fields: &fields, ids,
+        };
+        for look in Look::ALL {
+            let mut settings = look.settings();
             settings.service_name = service.as_str().into();
-            let mut lines = Vec::new();
-            Renderer::new(&settings).line(false, |kept| {
-                kept.set_message(format_args!("{message}"));
-                fields.iter().for_each(|(name, text)| kept.add_text(name, text));
-                Origin { level: Level::INFO, target: &target, file: Some(&file), line: None, ids, is_panic: false }
-            }, |line| lines.push(String::from_utf8(line.to_vec()).unwrap()));
-            prop_assert_eq!(lines.len(), 1);
-            let line = lines[0].strip_suffix('\n').unwrap();
-            assert_harmless(format, line, ids);
-
-            let Some(record) = record(format, line) else {
-                prop_assert!(!matches!(format, LogFormat::Json | LogFormat::Winston));
-                continue;
-            };
-            prop_assert_eq!(record["message"].as_str(), Some(message.as_str()));
-            let target_key = if format == LogFormat::Json { "target" } else { "context" };
-            prop_assert_eq!(record[target_key].as_str(), Some(target.as_str()));
-            // Of two fields with one name a parser keeps the last.
-            for (position, (name, text)) in fields.iter().enumerate() {
-                if fields[position + 1..].iter().any(|(later, _)| later == name) {
-                    continue;
-                }
-                let renamed = format!("field_{name}");
-                let values = [record.get(*name), record.get(&renamed)];
-                prop_assert!(values.contains(&Some(&Json::from(text.as_str()))), "{name:?} in {line}");
-            }
+            let line = data.written(&Renderer::new(&settings));
+            assert_harmless(look, &line, ids);
+            data.assert_read_back(look, &line);
         }
     }
 }
@@ -136,45 +192,93 @@ impl Error for Failed {
     }
 }
 
+/// Logs a text as a message, as each kind of field, and as a field of the span around, through the whole path.
+fn assert_every_kind_reads_back(look: Look, texts: &[String]) {
+    let mut settings = look.settings();
+    settings.options.span_fields = Some(true);
+    settings.queue_bytes = 64 * 1024 * 1024;
+    let (layer, lines, memory) = in_memory(&settings);
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, || {
+        for text in texts {
+            let error = Failed(Cause(text.clone()));
+            let error: &(dyn Error + 'static) = &error;
+            let _span = info_span!("around", of_span = text, of_span_debug = ?text).entered();
+            info!(as_str = text, as_display = %text, as_debug = ?text, error, "all kinds");
+            info!("{text}");
+        }
+    });
+    assert!(lines.shutdown(soon()));
+    let seen = memory.lines();
+    assert_eq!(seen.len(), 2 * texts.len());
+    for (pair, text) in seen.chunks_exact(2).zip(texts) {
+        for line in pair {
+            assert_harmless(look, line, None);
+            assert!(line.len() < 16_000, "{} bytes", line.len());
+        }
+        let debug = format!("{text:?}");
+        let expected = [
+            ("as_str", text.clone()),
+            ("as_display", text.clone()),
+            ("as_debug", debug.clone()),
+            ("error", format!("failed: {text}")),
+            ("of_span", text.clone()),
+            ("of_span_debug", debug),
+        ];
+        if pair.iter().any(|line| line.contains(" bytes]") && line.len() > 15_000) {
+            continue;
+        }
+        if look == Look::Named(LogFormat::Logfmt) {
+            let pairs = logfmt::pairs(&pair[0]);
+            let fields = expected.map(|(name, value)| (name.to_owned(), value));
+            assert_eq!(pairs[pairs.len() - fields.len()..], fields, "{}", pair[0]);
+            assert!(logfmt::pairs(&pair[1]).contains(&("msg".to_owned(), text.clone())));
+        } else if let Some(record) = record(look, &pair[0]) {
+            for (name, value) in expected {
+                assert_eq!(record[name], value, "{name} in {}", pair[0]);
+            }
+            assert_eq!(self::record(look, &pair[1]).unwrap()["message"], *text);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_kind_of_field_reads_back_as_what_it_was(texts in prop::collection::vec(hostile(), 25)) {
+        for look in Look::ALL {
+            assert_every_kind_reads_back(look, &texts);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_kind_of_field_reads_back_as_what_it_was(
-        text in hostile(),
+    fn numbers_and_truths_stay_what_they_are(
         signed in any::<i64>(),
         unsigned in any::<u64>(),
         float in any::<f64>(),
         truth in any::<bool>(),
     ) {
-        for format in LogFormat::ALL {
-            let (layer, lines, memory) = in_memory(&settings(format));
-            let error = Failed(Cause(text.clone()));
-            let error: &(dyn Error + 'static) = &error;
-            let subscriber = tracing_subscriber::registry().with(layer);
-            tracing::subscriber::with_default(subscriber, || {
-                info!(as_str = text, as_display = %text, as_debug = ?text, error, signed, unsigned,
-                    float, truth, "all kinds");
-                info!("{text}");
+        for look in [Look::Named(LogFormat::Json), Look::Named(LogFormat::Winston), Look::OwnJson] {
+            let (layer, lines, memory) = in_memory(&look.settings());
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+                info!(signed, unsigned, float, truth, "numbers");
             });
             assert!(lines.shutdown(soon()));
-            let seen = memory.lines();
-            prop_assert_eq!(seen.len(), 2);
-            seen.iter().for_each(|line| assert_harmless(format, line, None));
-            if let Some(record) = record(format, &seen[0]) {
-                prop_assert_eq!(record["as_str"].as_str(), Some(text.as_str()));
-                prop_assert_eq!(record["as_display"].as_str(), Some(text.as_str()));
-                prop_assert_eq!(&record["as_debug"], &Json::from(format!("{text:?}")));
-                prop_assert_eq!(&record["error"], &Json::from(format!("failed: {text}")));
-                prop_assert_eq!(record["signed"].as_i64(), Some(signed));
-                prop_assert_eq!(record["unsigned"].as_u64(), Some(unsigned));
-                prop_assert_eq!(record["truth"].as_bool(), Some(truth));
-                if float.is_finite() {
-                    // Not through serde_json, whose usual parser is an ulp or two off.
-                    let (_, rest) = seen[0].rsplit_once("\"float\":").unwrap();
-                    let (number, _) = rest.split_once(',').unwrap();
-                    prop_assert_eq!(number.parse::<f64>().unwrap(), float);
-                }
+            let line = &memory.lines()[0];
+            let record = record(look, line).unwrap();
+            prop_assert_eq!(record["signed"].as_i64(), Some(signed));
+            prop_assert_eq!(record["unsigned"].as_u64(), Some(unsigned));
+            prop_assert_eq!(record["truth"].as_bool(), Some(truth));
+            if float.is_finite() {
+                // Not through serde_json, whose usual parser is an ulp or two off.
+                let (_, rest) = line.rsplit_once("\"float\":").unwrap();
+                let (number, _) = rest.split_once(',').unwrap();
+                prop_assert_eq!(number.parse::<f64>().unwrap(), float);
             }
         }
     }

@@ -23,7 +23,7 @@ use crate::log::{
     DEFAULT_FILE_BYTES, DEFAULT_FILES_KEPT, DEFAULT_QUEUE_BYTES, DEFAULT_RESERVED_BYTES,
     LineOptions, LogFormat, LogOutput,
 };
-use crate::vars::Reader;
+use crate::vars::{LONGEST, Reader};
 
 pub(crate) use http::{HttpConfig, Propagation};
 pub(crate) use metrics::{ExemplarFilter, MetricsConfig, PushConfig, Temporality};
@@ -109,8 +109,6 @@ const DEFAULT_LOG_FILTER: &str = "info";
 /// spans of their own at lower levels, which say nothing about a request.
 const DEFAULT_TRACE_FILTER: &str = "info";
 const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than anybody waits, and not too long to be added to a time.
-pub(crate) const MAX_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 impl Config {
     /// Reads every setting; what is wrong is in the reader's faults.
@@ -157,7 +155,7 @@ impl Config {
             shutdown_timeout: overrides
                 .shutdown_timeout
                 .unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT)
-                .min(MAX_SHUTDOWN_TIMEOUT),
+                .min(LONGEST),
         }
     }
 }

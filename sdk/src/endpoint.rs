@@ -20,6 +20,7 @@ const GRPC_PORT: u16 = 4317;
 
 /// The protocol in which telemetry is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OtlpProtocol {
     /// OTLP over HTTP, as protobuf (`http/protobuf`).
     #[default]

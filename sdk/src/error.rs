@@ -69,7 +69,7 @@ impl fmt::Display for InitError {
             Self::SubscriberIsSet => f.write_str(
                 "this process has a tracing subscriber already; call spanline's init first, and once",
             ),
-            Self::Output(_) => f.write_str("the output of log lines cannot be opened"),
+            Self::Output(_) => f.write_str("the output of log lines cannot be opened; name another by SPANLINE_LOG_OUTPUT or Builder::log_output"),
             Self::Exporter(_) => f.write_str("the exporter's thread cannot be started"),
         }
     }

@@ -62,6 +62,7 @@ pub fn init(name: &str) -> Telemetry {
 pub fn builder(name: &str) -> Builder {
     Builder { name: name.to_owned(), overrides: Overrides::default() }
 }
+
 impl Builder {
     /// Starts telemetry whatever is wrong with the settings; see [`init`].
     pub fn init(self) -> Telemetry {

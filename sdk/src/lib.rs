@@ -1,4 +1,4 @@
-//! Log lines that know their trace, and spans to the agent on the same node.
+//! Log lines and metrics that know their trace, and spans to the agent on the same node.
 //!
 //! The smallest service:
 //!
@@ -42,6 +42,7 @@
 //! | --- | --- |
 //! | [formats](docs::formats) | how a line is written, and what always holds of it |
 //! | [settings](docs::settings) | every variable, its meaning and its default |
+//! | [metrics](docs::metrics) | what is served at `/metrics` and pushed, family by family |
 //! | [shutdown](docs::shutdown) | how nothing is lost at the end, and what may be |
 //! | [kubernetes](docs::kubernetes) | `NODE_IP`, and what else a pod's manifest says |
 //! | [sampling](docs::sampling) | which traces are recorded, and what the others cost |

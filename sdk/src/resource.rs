@@ -1,4 +1,4 @@
-//! Who is speaking: the resource that goes with every span.
+//! Who is speaking: the resource that goes with every span and metric.
 //!
 //! `service.name`: `OTEL_SERVICE_NAME` > `OTEL_RESOURCE_ATTRIBUTES` > the name given to `init`. Other
 //! attributes: `OTEL_RESOURCE_ATTRIBUTES` > builder > detected.

@@ -12,6 +12,7 @@ use crate::config::Propagation;
 
 /// How far the callers of a server are trusted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Callers {
     /// Their trace is continued, they decide whether it is sampled, and their baggage is taken.
     #[default]

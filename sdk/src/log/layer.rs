@@ -21,8 +21,9 @@ use crate::context::{self, SpanIds};
 
 /// Makes a line of every event.
 ///
-/// Add it to the subscriber *before* the OpenTelemetry layer: when a span closes, that layer takes
-/// the span's ids away.
+/// In a service it is no layer of the subscriber's: `init::gate` asks it for the line while it is asked whether the
+/// event is wanted, before any other layer has seen it. As a layer of its own it has to be added *before* the
+/// OpenTelemetry layer: when a span closes, that layer takes the span's ids away.
 #[derive(Debug)]
 pub(crate) struct LineLayer {
     lines: Lines,

@@ -2,6 +2,7 @@
 
 /// What became of the log lines so far. At every moment `emitted = written + queued + dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LineLedger {
     /// Events that passed the filter and were to become a line.
     pub emitted: u64,
@@ -15,6 +16,7 @@ pub struct LineLedger {
 
 /// Lines that were dropped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LineDrops {
     /// The queue was full: whoever reads the output is too slow, or stopped reading.
     pub queue_full: u64,

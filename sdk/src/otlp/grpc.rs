@@ -59,9 +59,7 @@ impl Grpc {
             gzip: config.gzip,
         }
     }
-}
 
-impl Grpc {
     fn connect(&self) -> Channel {
         self.endpoint.connect_with_connector_lazy(self.connector.clone())
     }

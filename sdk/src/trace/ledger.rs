@@ -2,6 +2,7 @@
 
 /// What became of the spans that ended. At every moment `ended = exported + queued + dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SpanLedger {
     /// Sampled spans that ended.
     pub ended: u64,
@@ -15,6 +16,7 @@ pub struct SpanLedger {
 
 /// Spans that were dropped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SpanDrops {
     /// The queue was full: the receiver is away or too slow.
     pub queue_full: u64,

@@ -23,7 +23,8 @@ pub(super) enum Cause {
     QueueFull,
 }
 
-const CAUSES: usize = 6;
+/// The last of them has the largest number.
+const CAUSES: usize = Cause::QueueFull as usize + 1;
 
 pub(super) struct Complaints {
     endpoint: String,

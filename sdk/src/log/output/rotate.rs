@@ -1,7 +1,9 @@
-//! A log file that starts anew when it is full: `app.log`, `app.log.1` … `app.log.5`.
+//! A log file that starts anew when it is full: `app.log`, `app.log.1` … `app.log.5`; or when somebody else took
+//! it away.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use super::Output;
@@ -9,6 +11,10 @@ use super::Output;
 pub(super) struct RotatedFile {
     path: PathBuf,
     file: File,
+    /// Tells the file in hand from another of its name; `None` for what is no regular file.
+    identity: Option<(u64, u64)>,
+    /// The file in hand has no name any more, and no other can be made: what is written to it nobody can read.
+    is_lost: bool,
     bytes: u64,
     max_bytes: u64,
     kept: usize,
@@ -19,8 +25,27 @@ impl RotatedFile {
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         let metadata = file.metadata()?;
         // A device or a named pipe has no length that grows, and to rename `/dev/null` would harm everybody.
-        let max_bytes = if metadata.is_file() { max_bytes as u64 } else { u64::MAX };
-        Ok(Self { path, file, bytes: metadata.len(), max_bytes, kept })
+        let identity = metadata.is_file().then(|| identity(&metadata));
+        let max_bytes = if identity.is_some() { max_bytes as u64 } else { u64::MAX };
+        let bytes = metadata.len();
+        Ok(Self { path, file, identity, is_lost: false, bytes, max_bytes, kept })
+    }
+
+    /// The same name again, perhaps of another file.
+    fn reopen(&mut self) -> io::Result<()> {
+        let path = self.path.clone();
+        *self = Self { max_bytes: self.max_bytes, ..Self::open(path, 0, self.kept)? };
+        Ok(())
+    }
+
+    /// Whether the file in hand is not what its name stands for: it was deleted, or renamed by another program.
+    fn is_elsewhere(&self) -> bool {
+        let Some(in_hand) = self.identity else { return false };
+        match fs::metadata(&self.path) {
+            Ok(metadata) => identity(&metadata) != in_hand,
+            // A folder that cannot be looked into says nothing of the file.
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     fn rotated(&self, number: usize) -> PathBuf {
@@ -30,19 +55,28 @@ impl RotatedFile {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        // The oldest is overwritten; that one of the others is missing is no fault.
-        for number in (1..self.kept).rev() {
+        // Up to the first number that is free; if none is, the oldest is overwritten.
+        let is_taken = |number: &usize| self.rotated(*number).exists();
+        let last = (1..self.kept).take_while(is_taken).last().unwrap_or(0);
+        for number in (1..=last).rev() {
             let _ = fs::rename(self.rotated(number), self.rotated(number + 1));
         }
-        fs::rename(&self.path, self.rotated(1))?;
-        let path = self.path.clone();
-        *self = Self { max_bytes: self.max_bytes, ..Self::open(path, 0, self.kept)? };
-        Ok(())
+        match fs::rename(&self.path, self.rotated(1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.reopen(),
+        }
     }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 impl Output for RotatedFile {
     fn begin(&mut self, bytes: usize) {
+        if self.is_elsewhere() {
+            self.is_lost = self.reopen().is_err();
+        }
         if self.bytes > 0
             && self.bytes.saturating_add(bytes as u64) > self.max_bytes
             && self.rotate().is_err()
@@ -53,6 +87,9 @@ impl Output for RotatedFile {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_lost {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         loop {
             match self.file.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -130,5 +167,41 @@ mod tests {
         }
         let lines = fs::read_to_string(path).unwrap();
         assert!(lines.ends_with("a line.\n"), "{lines:?}");
+    }
+    #[test]
+    fn a_file_that_was_taken_away_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        let mut output = RotatedFile::open(path.clone(), 1_000, 5).unwrap();
+        let mut write = |line: &[u8]| {
+            output.begin(line.len());
+            output.write(line).map(drop)
+        };
+        write(b"first\n").unwrap();
+        fs::remove_file(&path).unwrap();
+        write(b"after the deletion\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "after the deletion\n");
+        fs::rename(&path, folder.path().join("theirs")).unwrap();
+        fs::write(&path, "their header\n").unwrap();
+        write(b"after the rename\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "their header\nafter the rename\n");
+        // Where no file can be made, a line is refused and counted, not written where nobody finds it.
+        fs::remove_dir_all(folder.path()).unwrap();
+        assert!(write(b"lost\n").is_err());
+        fs::create_dir(folder.path()).unwrap();
+        write(b"found\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "found\n");
+    }
+
+    #[test]
+    fn however_many_files_may_be_kept_no_more_are_looked_for_than_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        let mut output = RotatedFile::open(path, 10, usize::MAX).unwrap();
+        for _ in 0..4 {
+            output.begin(8);
+            output.write(b"a line.\n").unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
     }
 }

@@ -110,7 +110,8 @@ impl Ring {
             return;
         }
         let kept_free = if priority == Priority::High { 0 } else { self.reserved_bytes };
-        if state.waiting_bytes + line.len() + kept_free > self.queue_bytes {
+        let needed = (state.waiting_bytes + line.len()).saturating_add(kept_free);
+        if needed > self.queue_bytes {
             state.ledger.dropped.queue_full += 1;
             return;
         }

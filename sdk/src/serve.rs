@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::mpsc;
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,14 +16,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tower_service::Service as _;
 
 use crate::init;
 use crate::signals::{self, Registration};
 
-/// How long a client may take to send a request's headers; a connection that is silent for longer after
-/// it was made is closed.
+/// How long a client may take to send a request's headers; a connection that brings no request within it after it
+/// was made is closed.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The part of the shutdown's time that is kept for telemetry.
 const TELEMETRY_RESERVE: Duration = Duration::from_secs(2);
@@ -125,14 +126,12 @@ fn requests_deadline(deadline: Instant) -> Instant {
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, watcher: Watcher) {
-    // A client that never says anything would not even start the header timeout.
-    let speaks = tokio::time::timeout(HEADER_TIMEOUT, stream.readable()).await;
-    if !matches!(speaks, Ok(Ok(()))) {
-        return;
-    }
     // Not essential: answers may then wait for more to come.
     drop(stream.set_nodelay(true));
+    let first_request = Arc::new(Notify::new());
+    let requested = Arc::clone(&first_request);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        requested.notify_one();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         app.clone().call(request)
@@ -140,6 +139,57 @@ async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, watcher: W
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    // How a connection ends is its client's business.
-    drop(watcher.watch(connection.into_owned()).await);
+    let mut connection = pin!(watcher.watch(connection.into_owned()));
+    // The header timeout begins when it is clear which version of HTTP is spoken; a client that says nothing, or
+    // what may become either, would never start it.
+    let speaks = tokio::time::timeout(HEADER_TIMEOUT, first_request.notified());
+    let speaks = tokio::select! {
+        // How a connection ends is its client's business.
+        _ = &mut connection => return,
+        speaks = speaks => speaks.is_ok(),
+    };
+    if speaks {
+        drop(connection.await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What a client of a server gets to read until the connection ends.
+    async fn answer_to(bytes: &[u8]) -> Vec<u8> {
+        let slow = || async {
+            tokio::time::sleep(HEADER_TIMEOUT * 3).await;
+            "slow"
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let connections = GracefulShutdown::new();
+        let app = Router::new().route("/slow", get(slow));
+        let served = tokio::spawn(connection(stream, peer, app, connections.watcher()));
+        client.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        served.await.unwrap();
+        answer
+    }
+
+    // The clock jumps ahead whenever everybody waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_brings_no_request_is_closed_whatever_it_begins_with() {
+        for beginning in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HT", "GET / HTTP/1.1\r\nhost: a"] {
+            answer_to(beginning.as_bytes()).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_may_take_as_long_as_it_likes() {
+        let answer = answer_to(b"GET /slow HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.ends_with(b"slow"), "{}", String::from_utf8_lossy(&answer));
+    }
 }

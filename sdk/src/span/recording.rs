@@ -86,12 +86,23 @@ impl Ended {
             .iter()
             .map(|event| size_of_val(event) + event.name.len() + attributes(&event.attributes))
             .sum();
-        let links: usize =
-            links.iter().map(|link| size_of_val(link) + attributes(&link.attributes)).sum();
+        let links: usize = links
+            .iter()
+            .map(|link| {
+                size_of_val(link) + attributes(&link.attributes) + state_bytes(&link.span_context)
+            })
+            .sum();
         let request = content.request.as_ref().map_or(0, Request::heap_bytes);
         let own = attributes(&content.attributes);
-        size_of::<Self>() + name.len() + request + own + events + links
+        let state = state_bytes(&self.context);
+        size_of::<Self>() + name.len() + request + own + events + links + state
     }
+}
+
+/// What a span keeps of its caller's `tracestate`: callers decide how much that is.
+fn state_bytes(context: &SpanContext) -> usize {
+    let members = context.trace_state().into_iter();
+    members.map(|(key, value)| size_of::<(String, String)>() + key.len() + value.len()).sum()
 }
 
 fn attributes(attributes: &[KeyValue]) -> usize {

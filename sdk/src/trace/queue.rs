@@ -12,6 +12,10 @@ use tokio::sync::Notify;
 use super::ledger::SpanLedger;
 use crate::span::Ended;
 
+/// A batch is no larger than this, or than one span. Receivers of gRPC take 4 MiB and refuse the whole of what is
+/// larger; what spans take on the wire is less than what they take here.
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct SpanQueue {
@@ -98,10 +102,13 @@ impl SpanQueue {
         }
         state.ledger.queued += 1;
         state.accepted += 1;
+        let had_batch = state.waiting_bytes >= BATCH_BYTES;
         state.waiting_bytes += bytes;
         state.waiting.push_back(span);
         // The first span starts the delay, a full batch ends it; in between nobody need be woken.
-        let wakes = state.waiting.len() == 1 || state.waiting.len() == batch_spans;
+        let wakes = state.waiting.len() == 1
+            || state.waiting.len() == batch_spans
+            || (!had_batch && state.waiting_bytes >= BATCH_BYTES);
         drop(state);
         if wakes {
             self.work.notify_one();
@@ -160,7 +167,7 @@ impl SpanQueue {
 // === the exporter's side ===
 
 impl SpanQueue {
-    /// The next batch: when `max_spans` wait, when the first of them has waited for `delay`, at a flush,
+    /// The next batch: when `max_spans` wait or [`BATCH_BYTES`], when the first of them has waited for `delay`, at a flush,
     /// or at the end; `None` when the queue is closed and empty.
     pub(super) async fn next_batch(&self, max_spans: usize, delay: Duration) -> Option<Batch> {
         let mut send_at = None;
@@ -169,8 +176,9 @@ impl SpanQueue {
                 let mut state = self.lock();
                 let waiting = state.waiting.len();
                 let is_due = send_at.is_some_and(|at| Instant::now() >= at);
-                if waiting >= max_spans || (waiting > 0 && (is_due || state.is_urgent())) {
-                    return Some(state.take(max_spans));
+                let is_full = waiting >= max_spans || state.waiting_bytes >= BATCH_BYTES;
+                if is_full || (waiting > 0 && (is_due || state.is_urgent())) {
+                    return Some(state.take(max_spans, BATCH_BYTES));
                 }
                 if state.closed.is_some() {
                     return None;
@@ -193,7 +201,7 @@ impl SpanQueue {
     /// Everything that waits, and as good as delivered.
     #[cfg(feature = "testing")]
     pub(super) fn take_all(&self) -> Vec<Ended> {
-        let batch = self.lock().take(usize::MAX);
+        let batch = self.lock().take(usize::MAX, usize::MAX);
         self.settle(batch.debt(), Outcome::Delivered { rejected: 0 });
         batch.spans
     }
@@ -253,10 +261,16 @@ impl State {
         self.settled() < self.urgent_until || self.closed.is_some()
     }
 
-    fn take(&mut self, max_spans: usize) -> Batch {
-        let count = self.waiting.len().min(max_spans);
-        let spans: Vec<_> = self.waiting.drain(..count).collect();
-        let bytes = spans.iter().map(Ended::bytes).sum();
+    fn take(&mut self, max_spans: usize, max_bytes: usize) -> Batch {
+        let (mut count, mut bytes) = (0, 0);
+        for span in self.waiting.iter().take(max_spans) {
+            let with_it = bytes + span.bytes();
+            if count > 0 && with_it > max_bytes {
+                break;
+            }
+            (count, bytes) = (count + 1, with_it);
+        }
+        let spans = self.waiting.drain(..count).collect();
         self.waiting_bytes -= bytes;
         self.sending_spans += count;
         self.sending_bytes += bytes;

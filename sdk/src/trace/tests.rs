@@ -7,7 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+use opentelemetry::Context;
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
+    TracerProvider as _,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_sdk::Resource;
 use prost::Message as _;
@@ -174,6 +178,41 @@ fn large_spans_are_bounded_by_their_bytes() {
     }
     let ledger = setup.shutdown(Duration::from_millis(100));
     assert_eq!(ledger.dropped.queue_full, 4, "64 KiB have room for six of 10 kB: {ledger:?}");
+}
+
+/// As much as the HTTP layers take of it.
+fn caller_with_a_long_tracestate() -> SpanContext {
+    let members = (0..30).map(|number| (format!("vendor{number}"), "x".repeat(250)));
+    let state = TraceState::from_key_value(members).unwrap();
+    SpanContext::new(TraceId::from(7), SpanId::from(9), TraceFlags::SAMPLED, true, state)
+}
+
+#[test]
+fn what_callers_put_into_a_tracestate_counts_as_bytes() {
+    let config = ExportConfig { queue_bytes: 64 * 1024, ..export_config() };
+    let setup = start_with(config, |_| Act::Later);
+    let tracer = setup.spans.provider().tracer("test");
+    let caller = Context::new().with_remote_span_context(caller_with_a_long_tracestate());
+    for _ in 0..20 {
+        drop(tracer.start_with_context("work", &caller));
+    }
+    let ledger = setup.shutdown(Duration::from_millis(100));
+    assert!(ledger.dropped.queue_full >= 12, "64 KiB have room for eight of 8 kB: {ledger:?}");
+}
+
+#[test]
+fn a_batch_of_large_spans_stays_below_what_receivers_take() {
+    let config = ExportConfig { batch_spans: 512, ..export_config() };
+    let setup = start_with(config, |_| Act::Take);
+    let tracer = setup.spans.provider().tracer("test");
+    for _ in 0..100 {
+        let attribute = opentelemetry::KeyValue::new("payload", "x".repeat(100_000));
+        drop(tracer.span_builder("work").with_attributes([attribute]).start(&tracer));
+    }
+    assert_eq!(setup.shutdown(LONG).exported, 100);
+    // A receiver of gRPC takes 4 MiB, unless it is told otherwise.
+    let taken = setup.taken.lock().unwrap();
+    assert!(taken.iter().all(|spans| spans * 100_000 < 4 * 1024 * 1024), "{taken:?}");
 }
 
 #[test]

@@ -77,14 +77,14 @@ pub(crate) fn resolve(
         let Some(value) = value else { continue };
         match of_url(&value, protocol, bare_scheme, path) {
             Ok(uri) => return Endpoint { uri, because_of: setting },
-            Err(accepted) => reader.fault(Fault::new(setting, value, accepted)),
+            Err(accepted) => reader.fault(Fault::new(setting, without_secret(&value), accepted)),
         }
     }
     for setting in NODE_IPS {
         let Some(value) = reader.text(setting) else { continue };
         match of_node(&value, signal, protocol) {
             Ok(uri) => return Endpoint { uri, because_of: setting },
-            Err(accepted) => reader.fault(Fault::new(setting, value, accepted)),
+            Err(accepted) => reader.fault(Fault::new(setting, without_secret(&value), accepted)),
         }
     }
     Endpoint { uri: on_host("localhost", signal, protocol), because_of: "the default" }
@@ -115,6 +115,13 @@ fn of_url(
         _ => return Err(ACCEPTED.into()),
     };
     let authority = uri.authority().ok_or(ACCEPTED)?.as_str();
+    if authority.contains('@') {
+        return Err(
+            "a URL without user and password; these go into OTEL_EXPORTER_OTLP_HEADERS, as \
+                    authorization=Basic%20…"
+                .into(),
+        );
+    }
     let path = match protocol {
         OtlpProtocol::Grpc => String::new(),
         OtlpProtocol::HttpProtobuf => format!("{}{path}", uri.path().trim_end_matches('/')),
@@ -137,6 +144,17 @@ fn of_node(value: &str, signal: Signal, protocol: OtlpProtocol) -> Result<Uri, S
             .filter(|uri| uri.host() == Some(bare))
             .map(|_| on_host(bare, signal, protocol))
             .ok_or_else(|| "the IP address of the node, without scheme and port".into()),
+    }
+}
+
+/// A URL without the password that somebody wrote into it.
+fn without_secret(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.find("://").map_or(0, |at| at + 3);
+            format!("{}***@{host}", &before[..scheme])
+        }
+        None => url.to_owned(),
     }
 }
 
@@ -282,6 +300,20 @@ mod tests {
             let (uri, faults) = resolved(OtlpProtocol::HttpProtobuf, None, &[(setting, value)]);
             assert_eq!(uri, "http://localhost:4318/v1/traces", "{value}");
             assert_eq!(faults.len(), 1, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_refused_and_not_repeated() {
+        let urls =
+            ["http://ada:hunter2@agent:4318", "ftp://ada:hunter2@agent", "ada:hunter2@agent"];
+        for (setting, url) in
+            urls.map(|url| (ENDPOINT, url)).into_iter().chain([("NODE_IP", urls[0])])
+        {
+            let (uri, faults) = resolved(OtlpProtocol::HttpProtobuf, None, &[(setting, url)]);
+            let told = faults[0].to_string();
+            assert!(faults.len() == 1 && !told.contains("hunter2"), "{told}");
+            assert!(!uri.contains("hunter2"), "{uri}");
         }
     }
 }

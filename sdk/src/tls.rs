@@ -4,7 +4,8 @@
 //! ours. Files are read anew for each connection, so that a renewed certificate needs no restart.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -238,9 +239,23 @@ fn private_key(file: &NamedFile) -> Result<PrivateKeyDer<'static>, BadFile> {
         .map_err(|error| file.bad(format_args!("there is no PEM key in it: {error}")))
 }
 
+/// Every CA that there is takes a quarter of it.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
 impl NamedFile {
     fn read(&self) -> Result<Vec<u8>, BadFile> {
-        fs::read(&self.path).map_err(|error| self.bad(error))
+        // Asked before it is opened: to open a named pipe is to wait for its writer.
+        let metadata = fs::metadata(&self.path).map_err(|error| self.bad(error))?;
+        if !metadata.is_file() {
+            return Err(self.bad("it is no regular file"));
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(&self.path).map_err(|error| self.bad(error))?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| self.bad(error))?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(self.bad(format_args!("it has more than {MAX_FILE_BYTES} bytes")));
+        }
+        Ok(bytes)
     }
 
     fn bad(&self, why: impl fmt::Display) -> BadFile {
@@ -274,5 +289,30 @@ impl<F: Fn() + Send + Sync> ResolvesClientCert for Nobody<F> {
 impl<F> fmt::Debug for Nobody<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Nobody")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why_not(path: &Path) -> String {
+        let file = NamedFile { setting: "OTEL_EXPORTER_OTLP_CERTIFICATE", path: path.to_owned() };
+        certificates(&file).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_that_never_ends_or_never_begins_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, long) = (folder.path().join("pipe"), folder.path().join("long"));
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        for odd in [pipe.as_path(), Path::new("/dev/zero"), folder.path()] {
+            assert!(why_not(odd).contains("no regular file"), "{}", why_not(odd));
+        }
+        // Sparse: it takes no room.
+        File::create(&long).unwrap().set_len(1 << 40).unwrap();
+        assert!(why_not(&long).contains("more than 1048576 bytes"), "{}", why_not(&long));
+        assert!(why_not(&folder.path().join("none")).contains("No such file"));
     }
 }

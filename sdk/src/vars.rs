@@ -127,7 +127,8 @@ impl<'a> Reader<'a> {
 
 impl Vars for Environment {
     fn get(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+        // What is no UTF-8 was meant to say something all the same: it is shown as what it cannot be read as.
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -18,6 +20,11 @@ struct Told {
 
 /// Runs [`a_service`] with these variables, and no others.
 fn service(vars: &[(&str, &str)]) -> Told {
+    let vars: Vec<_> = vars.iter().map(|(name, value)| (*name, OsStr::new(value))).collect();
+    service_with(&vars)
+}
+
+fn service_with(vars: &[(&str, &OsStr)]) -> Told {
     let directory = tempfile::tempdir().unwrap();
     let (lines, ledger) = (directory.path().join("lines"), directory.path().join("ledger"));
     let output = Command::new(std::env::current_exe().unwrap())
@@ -135,4 +142,16 @@ fn a_receiver_without_tls_is_complained_of_with_the_remedy() {
     let warnings = told.warnings().concat();
     assert!(warnings.contains("cannot be trusted"), "{warnings}");
     assert!(warnings.contains("seems to speak no TLS; write http://"), "{warnings}");
+}
+
+#[test]
+fn a_value_that_is_no_text_is_named_as_any_other_that_cannot_be_used() {
+    let odd = OsStr::from_bytes(b"10.0.0.\xff");
+    let told = service_with(&[("NODE_IP", odd), ("OTEL_TRACES_EXPORTER", odd)]);
+    let named = |name: &str| {
+        told.lines
+            .iter()
+            .any(|line| line["message"].as_str().is_some_and(|text| text.contains(name)))
+    };
+    assert!(named("NODE_IP") && named("OTEL_TRACES_EXPORTER"), "{:#?}", told.lines);
 }

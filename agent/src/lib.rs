@@ -11,6 +11,8 @@ pub mod pod_logs;
 
 pub mod route;
 
+pub mod process;
+
 pub mod fanout;
 
 pub mod queue;

@@ -10,10 +10,13 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 
 use crate::record::{Body, LogRecord, Resource, Text, text_attribute};
 use container::{Joined, Joiner, Stream};
+pub use lines::LineLog;
 
 mod container;
 pub mod ids;
 mod json;
+mod lines;
+pub mod operators;
 pub mod path;
 pub mod severity;
 mod time;

@@ -5,18 +5,51 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::parse::ContainerParser;
-use crate::record::{LogRecord, Resource};
+use crate::config::{Filelog, LineParser};
+use crate::parse::{ContainerParser, LineLog};
+use crate::record::LogRecord;
 use crate::self_metrics::{Reason, SelfMetrics};
-use crate::tail::{Parser, ParserFactory, Progress};
+use crate::tail::{Parsed, Parser, ParserFactory, Progress};
 
-/// Makes the parsers that a tailer of pod logs needs.
+/// Makes the parsers that a `filelog` receiver needs.
+pub fn parsers(filelog: &Filelog, metrics: &Arc<SelfMetrics>) -> ParserFactory {
+    let LineParser::Operators(operators) = &filelog.parser else { return parser_factory(metrics) };
+    let (operators, metrics) = (Arc::clone(operators), Arc::clone(metrics));
+    let (with_name, with_path) = (filelog.include_file_name, filelog.include_file_path);
+    Arc::new(move |path: &Path| {
+        let log = LineLog::new(path, with_name, with_path, Arc::clone(&operators));
+        Box::new(Lines { log, metrics: Arc::clone(&metrics) }) as Box<dyn Parser>
+    })
+}
+
+/// Lines that the configured operators make records of.
+struct Lines {
+    log: LineLog,
+    metrics: Arc<SelfMetrics>,
+}
+
+impl Parser for Lines {
+    fn line(&mut self, line: Bytes, observed_unix_nano: u64, out: &mut Vec<Parsed>) -> Progress {
+        match self.log.line(line, observed_unix_nano) {
+            Some((resource, record)) => out.push(Parsed { resource, record }),
+            None => drop(
+                self.metrics.tail.lines_dropped.get_or_create(&Reason { reason: "operator" }).inc(),
+            ),
+        }
+        Progress::Complete
+    }
+
+    fn flush(&mut self, _: &mut Vec<Parsed>) {}
+}
+
+/// Makes the parsers of the embedded default: entries of containers, and our own lines in them.
 pub fn parser_factory(metrics: &Arc<SelfMetrics>) -> ParserFactory {
     let metrics = Arc::clone(metrics);
     Arc::new(move |path: &Path| {
         let metrics = Arc::clone(&metrics);
         let parser = ContainerParser::new(path);
-        Box::new(PodLog { parser, metrics, observed_unix_nano: 0 }) as Box<dyn Parser>
+        Box::new(PodLog { parser, metrics, observed_unix_nano: 0, records: Vec::new() })
+            as Box<dyn Parser>
     })
 }
 
@@ -25,9 +58,18 @@ struct PodLog {
     metrics: Arc<SelfMetrics>,
     /// When the newest line was seen.
     observed_unix_nano: u64,
+    /// Records on their way from the parser.
+    records: Vec<LogRecord>,
 }
 
 impl PodLog {
+    fn hand_on(&mut self, out: &mut Vec<Parsed>) {
+        let resource = self.parser.resource();
+        let parsed = |record| Parsed { resource: Arc::clone(resource), record };
+        out.extend(self.records.drain(..).map(parsed));
+        self.count_cut_lines();
+    }
+
     fn count_cut_lines(&mut self) {
         let cut = self.parser.take_cut_lines();
         if cut > 0 {
@@ -38,19 +80,15 @@ impl PodLog {
 }
 
 impl Parser for PodLog {
-    fn resource(&self) -> Arc<Resource> {
-        Arc::clone(self.parser.resource())
-    }
-
-    fn line(&mut self, line: Bytes, observed_unix_nano: u64, out: &mut Vec<LogRecord>) -> Progress {
+    fn line(&mut self, line: Bytes, observed_unix_nano: u64, out: &mut Vec<Parsed>) -> Progress {
         self.observed_unix_nano = observed_unix_nano;
-        self.parser.line(&line, observed_unix_nano, out);
-        self.count_cut_lines();
+        self.parser.line(&line, observed_unix_nano, &mut self.records);
+        self.hand_on(out);
         if self.parser.is_pending() { Progress::Pending } else { Progress::Complete }
     }
 
-    fn flush(&mut self, out: &mut Vec<LogRecord>) {
-        self.parser.flush(self.observed_unix_nano, out);
-        self.count_cut_lines();
+    fn flush(&mut self, out: &mut Vec<Parsed>) {
+        self.parser.flush(self.observed_unix_nano, &mut self.records);
+        self.hand_on(out);
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use regex::Regex;
 use tokio::sync::{oneshot, watch};
 use tracing::error;
 
@@ -37,6 +38,8 @@ mod worker;
 pub struct Config {
     /// The folder of pod logs.
     pub pods_dir: PathBuf,
+    /// Logs whose paths match one of these are left alone.
+    pub exclude: Vec<Regex>,
     /// The folder of the checkpoint; without one, every start begins anew.
     pub checkpoint_dir: Option<PathBuf>,
     /// How often files are looked at.
@@ -60,6 +63,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             pods_dir: PathBuf::from("/var/log/pods"),
+            exclude: Vec::new(),
             checkpoint_dir: None,
             poll_interval: Duration::from_millis(250),
             checkpoint_interval: Duration::from_secs(1),
@@ -77,14 +81,20 @@ impl Default for Config {
 /// The same lines must give the same records: after a restart, lines are read again from the start of a
 /// split one, and the records that were already delivered are left out by their number.
 pub trait Parser: Send {
-    /// Who wrote the lines.
-    fn resource(&self) -> Arc<Resource>;
-
     /// Takes the next line, without its newline, and appends every record that it completes.
-    fn line(&mut self, line: Bytes, observed_unix_nano: u64, out: &mut Vec<LogRecord>) -> Progress;
+    fn line(&mut self, line: Bytes, observed_unix_nano: u64, out: &mut Vec<Parsed>) -> Progress;
 
     /// Appends what has begun and not ended: there will be no more.
-    fn flush(&mut self, out: &mut Vec<LogRecord>);
+    fn flush(&mut self, out: &mut Vec<Parsed>);
+}
+
+/// A record, and who wrote it. Records in a row of the same writer share one resource.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// Who wrote it.
+    pub resource: Arc<Resource>,
+    /// What was written.
+    pub record: LogRecord,
 }
 
 /// Whether a parser holds something back.

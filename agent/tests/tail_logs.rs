@@ -151,3 +151,15 @@ async fn a_log_larger_than_a_batch_keeps_its_order() {
     assert!(node.texts() == expected);
     assert!(node.largest_batch() <= 1_000);
 }
+
+#[tokio::test]
+async fn an_excluded_log_is_left_alone() {
+    let node = Node::new();
+    node.exclude("^.*/1\\.log$");
+    node.append("0.log", &entry("read"));
+    node.append("1.log", &entry("left alone"));
+    let tailer = node.start();
+    eventually(|| node.texts() == ["read"]).await;
+    tailer.stop().await;
+    assert_eq!(node.texts(), ["read"]);
+}

@@ -12,6 +12,7 @@ use crate::config::{
     Setting, listen_address,
 };
 use crate::export::Exporter;
+use crate::export::debug::Debug;
 use crate::export::prometheus::{self, Prometheus};
 use crate::fanout::Fanout;
 use crate::health::{self, Readiness};
@@ -24,7 +25,7 @@ use crate::sink::Sink;
 use crate::state_lock::StateLock;
 use crate::store::{self, Store};
 use crate::tail::{self, Tailer};
-use crate::{pod_logs, queue, web};
+use crate::{pod_logs, process, queue, web};
 
 /// Opens an exporter; a test puts its own in the place of those that are configured.
 pub(super) type Open<'a> = &'a mut dyn FnMut(
@@ -119,7 +120,9 @@ impl<'a> Builder<'a> {
         }
         let pipeline = |pipeline: &Pipeline| {
             let queues = pipeline.exporters.iter().map(|&at| queues[at].clone()).collect();
-            Arc::new(Fanout { queues }) as Arc<dyn Sink>
+            let processors = pipeline.processors.iter().rev();
+            let processors = processors.map(|&at| &self.config.processors[at].settings);
+            processors.fold(Arc::new(Fanout { queues }) as Arc<dyn Sink>, process::before)
         };
         Ok(self.config.pipelines.iter().map(pipeline).collect())
     }
@@ -130,6 +133,9 @@ impl<'a> Builder<'a> {
         component: &Component<ExporterSettings>,
     ) -> Result<Box<dyn Exporter>, BuildError> {
         match &component.settings {
+            ExporterSettings::Debug(verbosity) => {
+                Ok(Box::new(Debug::new(&component.id, *verbosity)))
+            }
             ExporterSettings::Store(settings) => {
                 let settings = store::Config {
                     directory: settings.directory.clone(),
@@ -181,12 +187,13 @@ impl<'a> Builder<'a> {
     fn filelog(&mut self, id: &str, filelog: &Filelog, routes: Routes) -> Result<(), BuildError> {
         let tail = tail::Config {
             pods_dir: filelog.pods_dir.clone(),
+            exclude: filelog.exclude.clone(),
             checkpoint_dir: filelog.storage.as_ref().and_then(|storage| self.storage(storage, id)),
             poll_interval: filelog.poll_interval,
             stop_timeout: TAILER_STOPPED,
             ..tail::Config::default()
         };
-        let parsers = pod_logs::parser_factory(&self.metrics);
+        let parsers = pod_logs::parsers(filelog, &self.metrics);
         let tailer = Tailer::new(tail, Arc::new(routes), Arc::clone(&self.metrics), parsers);
         self.tailers.push(tailer.map_err(BuildError::Tail)?);
         Ok(())

@@ -199,6 +199,44 @@ async fn a_taken_port_is_named_with_what_sets_it() {
 }
 
 #[tokio::test]
+async fn a_pipelines_processors_change_what_its_exporters_get() {
+    let vars = HashMap::<&str, &str>::new();
+    let yaml = "
+receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}}}}
+processors:
+  resource/1: {attributes: [{key: order, action: upsert, value: first}]}
+  resource/2: {attributes: [{key: order, action: upsert, value: second}]}
+exporters: {debug: {}}
+extensions: {health_check: {endpoint: '127.0.0.1:0'}}
+service:
+  extensions: [health_check]
+  telemetry: {metrics: {address: '127.0.0.1:0'}}
+  pipelines: {logs: {receivers: [otlp], processors: [resource/2, resource/1], exporters: [debug]}}
+";
+    let config = Config::from_yaml(yaml, "test", &vars).unwrap();
+    let kept = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let agent = Running::start(with_exporter(&config, Keeping(Arc::clone(&kept))).await).await;
+    assert_eq!(post_line(agent.otlp_http, 1).await, StatusCode::OK);
+    agent.stop().await;
+    let kept = kept.lock().unwrap();
+    let Batch::Logs(logs) = &*kept[0] else { panic!("{kept:?}") };
+    assert_eq!(logs[0].resource.get("order"), Some("first"));
+}
+
+/// Remembers what it takes.
+struct Keeping(Arc<std::sync::Mutex<Vec<Arc<Batch>>>>);
+
+impl Exporter for Keeping {
+    fn export(
+        &self,
+        batch: Arc<Batch>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+        self.0.lock().unwrap().push(batch);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test]
 async fn a_signal_without_a_pipeline_is_not_received() {
     let state = tempfile::tempdir().unwrap();
     let agent = Running::start(Agent::build(&config(state.path())).await.unwrap()).await;

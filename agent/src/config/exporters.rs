@@ -9,10 +9,23 @@ use super::section::{Section, Setting};
 /// An exporter and its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Exporter {
+    /// The agent's own log.
+    Debug(Verbosity),
     /// The embedded store.
     Store(Store),
     /// Metrics for a scraper.
     Prometheus(Prometheus),
+}
+
+/// How much the `debug` exporter tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// How many items came.
+    Basic,
+    /// A line for each.
+    Normal,
+    /// A line for each, with everything that is known of it.
+    Detailed,
 }
 
 /// The `spanline_store` exporter.
@@ -51,6 +64,7 @@ pub struct Prometheus {
 const STORE_MAX_BYTES: u64 = 512 * 1024 * 1024;
 
 pub(super) const KINDS: &[Kind<Exporter>] = &[
+    Kind { name: "debug", aliases: &["logging"], signals: ALL_SIGNALS, read: debug, sample: "{}" },
     Kind {
         name: "prometheus",
         aliases: &[],
@@ -66,6 +80,15 @@ pub(super) const KINDS: &[Kind<Exporter>] = &[
         sample: "directory: /s",
     },
 ];
+
+fn debug(section: &mut Section<'_>) -> Option<Exporter> {
+    let choices = [
+        ("basic", Verbosity::Basic),
+        ("normal", Verbosity::Normal),
+        ("detailed", Verbosity::Detailed),
+    ];
+    Some(Exporter::Debug(section.choice("verbosity", &choices, Verbosity::Basic)))
+}
 
 fn prometheus(section: &mut Section<'_>) -> Option<Exporter> {
     section.required(

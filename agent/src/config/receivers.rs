@@ -1,9 +1,14 @@
 //! The receivers' settings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use regex::Regex;
+
 use super::component::{ALL_SIGNALS, Kind, Signal};
+use super::glob;
+use super::operators::{self, Operator};
 use super::section::{Section, Setting};
 use super::yaml::Value;
 
@@ -26,14 +31,38 @@ pub struct Otlp {
 }
 
 /// The `filelog` receiver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Filelog {
     /// The folder of pod logs: `include` is `<folder>/*/*/*.log`.
     pub pods_dir: PathBuf,
+    /// Logs that are left alone.
+    pub exclude: Vec<Regex>,
+    /// Whether records have `log.file.name`.
+    pub include_file_name: bool,
+    /// Whether records have `log.file.path`.
+    pub include_file_path: bool,
+    /// What makes records of lines.
+    pub parser: LineParser,
     /// How often files are looked at.
     pub poll_interval: Duration,
     /// The extension that keeps the checkpoint; without one it is kept in memory only.
     pub storage: Option<String>,
+}
+
+/// What makes records of lines.
+#[derive(Debug, Clone)]
+pub enum LineParser {
+    /// `container` and `spanline_parser`: entries of containers, and our own lines in them.
+    Own,
+    /// What the configuration names.
+    Operators(Arc<[Operator]>),
+}
+
+/// Compared by what it does; a pattern is its text.
+impl PartialEq for Filelog {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
 }
 
 pub(super) const KINDS: &[Kind<Receiver>] = &[
@@ -42,7 +71,7 @@ pub(super) const KINDS: &[Kind<Receiver>] = &[
         aliases: &["file_log"],
         signals: &[Signal::Logs],
         read: filelog,
-        sample: "{include: ['/p/*/*/*.log'], start_at: beginning, operators: [{type: container}, {type: spanline_parser}]}",
+        sample: "{include: ['/p/*/*/*.log'], start_at: beginning, operators: [{type: noop}]}",
     },
     Kind {
         name: "otlp",
@@ -84,12 +113,29 @@ fn filelog(section: &mut Section<'_>) -> Option<Receiver> {
             .fault("enabled is true and cannot be false: lines that were not taken are read again");
     }
     drop(retry);
-    let operators: Vec<_> = section.sections("operators").iter_mut().map(operator).collect();
-    if operators != ["container", "spanline_parser"] {
-        section
-            .fault("supported operators are container and after it spanline_parser, both of them");
+    let mut exclude = Vec::new();
+    for pattern in section.texts("exclude") {
+        match glob::parse(&pattern) {
+            Some(pattern) => exclude.push(pattern),
+            None => section.fault(format!("{pattern:?} in exclude is no pattern of paths")),
+        }
     }
-    Some(Receiver::Filelog(Filelog { pods_dir: pods_dir?, poll_interval, storage }))
+    let include_file_name = section.bool("include_file_name", true);
+    let include_file_path = section.bool("include_file_path", false);
+    let parser = if operators::is_own(section) {
+        LineParser::Own
+    } else {
+        LineParser::Operators(operators::read(section)?.into())
+    };
+    Some(Receiver::Filelog(Filelog {
+        pods_dir: pods_dir?,
+        exclude,
+        include_file_name,
+        include_file_path,
+        parser,
+        poll_interval,
+        storage,
+    }))
 }
 
 fn include(section: &mut Section<'_>) -> Option<PathBuf> {
@@ -109,15 +155,4 @@ fn include(section: &mut Section<'_>) -> Option<PathBuf> {
         _ => None,
     };
     folder.map(PathBuf::from).or_else(|| section.wrong("include", node, expected))
-}
-
-fn operator(section: &mut Section<'_>) -> String {
-    let kind =
-        section.required("type", "the operator's name").map(|kind| kind.text).unwrap_or_default();
-    if !matches!(kind.as_str(), "" | "container" | "spanline_parser") {
-        section.fault(format!(
-            "the operator {kind:?} is not supported; supported are container, spanline_parser"
-        ));
-    }
-    kind
 }

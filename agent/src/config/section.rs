@@ -58,6 +58,11 @@ impl<'a> Section<'a> {
         self.findings.fault(&self.path, self.place(), what);
     }
 
+    /// Takes every key as asked for, where a fault of the whole makes them meaningless.
+    pub(super) fn ask_for_all(&mut self) {
+        self.node = None;
+    }
+
     pub(super) fn findings(&self) -> &'a Findings {
         self.findings
     }

@@ -209,4 +209,59 @@ fn every_key_is_in_the_documented_table_of_its_component_and_no_other() {
     assert_documented("processor", processors::KINDS);
     assert_documented("exporter", exporters::KINDS);
     assert_documented("extension", extensions::KINDS);
+    assert_eq!(documented("operators of `filelog`"), operators::KINDS);
+}
+
+const SEED_2023: &str =
+    include_str!("../../../tests/fixtures/collector-config/collector-rendered-2023.yaml");
+
+#[test]
+fn what_the_seeds_collector_ran_is_refused_for_the_components_that_are_not_there_and_for_nothing_else()
+ {
+    let told = faults(SEED_2023);
+    let missing =
+        ["exporters::loki", "exporters::otlp", "processors::batch", "processors::memory_limiter"];
+    let mut paths: Vec<_> = told.iter().map(|fault| fault.split(' ').next().unwrap()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, missing, "{told:#?}");
+}
+
+#[test]
+fn operators_are_checked_before_anything_runs() {
+    let told = |operators: &str| {
+        let yaml = SMALL.replace(
+            "receivers: {",
+            &format!("receivers: {{filelog: {{include: ['/p/*/*/*.log'], start_at: beginning, operators: {operators}}}, "),
+        );
+        faults(&yaml).join("\n")
+    };
+    for (operators, expected) in [
+        (
+            "[{type: csv_parser, header: a}]",
+            "the operator \"csv_parser\" is not supported; supported are add, ",
+        ),
+        (
+            "[{type: move, from: a, to: body}]",
+            "operators::0::from (c.yaml:2): \"a\", where a field such as",
+        ),
+        ("[{type: move, from: body}]", "operators::0::to (c.yaml:2): missing"),
+        ("[{type: regex_parser, regex: '(?P<a'}]", "is no pattern"),
+        ("[{type: regex_parser, regex: '^a$'}]", "no named group"),
+        ("[{type: noop, output: x}]", "there is no operator \"x\""),
+        (
+            "[{type: noop, id: a, output: b}, {type: noop, id: b, output: a}]",
+            "\"a\" leads back to itself",
+        ),
+        ("[{type: noop, id: a}, {type: noop, id: a}]", "a second operator \"a\""),
+        ("[{type: router, routes: [{expr: 'true', output: a}]}]", "supported is <field> matches"),
+        ("[{type: add, field: body, value: EXPR(1 + 1)}]", "where a text, a number or a boolean"),
+        (
+            "[{type: json_parser, timestamp: {parse_from: body, layout: '%Q'}}]",
+            "%Q is not supported",
+        ),
+        ("[{type: noop, if: 'true'}]", "operators::0::if (c.yaml:2): not a key"),
+    ] {
+        let told = told(operators);
+        assert!(told.contains(expected), "{operators}:\n{told}");
+    }
 }

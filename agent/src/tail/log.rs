@@ -15,8 +15,7 @@ use super::discover::{Candidate, Stamp};
 use super::file::{Chunk, LogFile};
 use super::ledger::{Ledger, Position};
 use super::lines::{Line, Lines};
-use super::{Config, Parser, Progress};
-use crate::record::LogRecord;
+use super::{Config, Parsed, Parser, Progress};
 use crate::self_metrics::{Reason, Tail};
 
 /// Most records that are handed on at a time.
@@ -61,7 +60,7 @@ struct Split {
 /// Records to hand on, and where reading goes on after them.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) records: Vec<LogRecord>,
+    pub(super) records: Vec<Parsed>,
     pub(super) size_bytes: usize,
     pub(super) after: Position,
 }
@@ -98,10 +97,6 @@ impl Log {
             retry_at: None,
             done: false,
         }
-    }
-
-    pub(super) fn resource(&self) -> std::sync::Arc<crate::record::Resource> {
-        self.parser.resource()
     }
 
     /// Whether it holds a file open.

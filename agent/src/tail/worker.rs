@@ -10,7 +10,7 @@ use tracing::warn;
 use super::discover::{Discovery, Listing, LogName};
 use super::ledger::Position;
 use super::log::{Batch, Log, Surroundings};
-use super::{Checkpoint, Config, ParserFactory, Tailer};
+use super::{Checkpoint, Config, Parsed, ParserFactory, Tailer};
 use crate::ack::{Ack, Outcome};
 use crate::record::{Batch as Records, LogBatch};
 use crate::self_metrics::{Reason, SelfMetrics};
@@ -95,6 +95,9 @@ impl Worker {
             answer_to,
         };
         for (name, position) in positions {
+            if worker.is_excluded(&name) {
+                continue;
+            }
             worker.follow(&name, position);
         }
         worker
@@ -150,7 +153,7 @@ impl Worker {
             }
         };
         for name in listing.keys() {
-            if !self.logs.contains_key(name) {
+            if !self.logs.contains_key(name) && !self.is_excluded(name) {
                 self.follow(name, Position::default());
             }
         }
@@ -161,6 +164,12 @@ impl Worker {
                 || followed.missing_listings < LISTINGS_UNTIL_FORGOTTEN
         });
         listing
+    }
+
+    fn is_excluded(&self, name: &LogName) -> bool {
+        let path = self.config.pods_dir.join(name.relative_path());
+        let path = path.to_string_lossy();
+        self.config.exclude.iter().any(|pattern| pattern.is_match(&path))
     }
 
     fn follow(&mut self, name: &LogName, position: Position) {
@@ -189,12 +198,11 @@ impl Worker {
         let mut batches = Vec::new();
         for _ in 0..CHUNKS_PER_TURN {
             let more = followed.log.step(&around, &mut batches);
-            let (id, resource) = (followed.id, followed.log.resource());
+            let id = followed.id;
             for batch in batches.drain(..) {
                 let Batch { records, size_bytes, after } = batch;
                 let sequence = followed.log.ledger.send(after);
-                let resource = Arc::clone(&resource);
-                let batch = Records::Logs(vec![LogBatch { resource, scope: None, records }]);
+                let batch = Records::Logs(by_resource(records));
                 let ack = ack(&self.answer_to, Arc::new(name.clone()), id, sequence);
                 let sending = self.sink.send(Delivery { batch, size_bytes, ack });
                 tokio::select! {
@@ -281,6 +289,23 @@ impl Worker {
             ),
         }
     }
+}
+
+/// Records in a row of one writer become one group.
+fn by_resource(parsed: Vec<Parsed>) -> Vec<LogBatch> {
+    let mut groups: Vec<LogBatch> = Vec::new();
+    let count = parsed.len();
+    for Parsed { resource, record } in parsed {
+        match groups.last_mut() {
+            Some(group) if Arc::ptr_eq(&group.resource, &resource) => group.records.push(record),
+            _ => {
+                let mut records = Vec::with_capacity(if groups.is_empty() { count } else { 1 });
+                records.push(record);
+                groups.push(LogBatch { resource, scope: None, records });
+            }
+        }
+    }
+    groups
 }
 
 fn ack(

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use regex::Regex;
 use spanline_agent::pod_logs;
 use spanline_agent::record::{Batch, Body, Resource};
 use spanline_agent::self_metrics::SelfMetrics;
@@ -49,6 +50,7 @@ pub struct Node {
     dir: TempDir,
     sink: Arc<Memory>,
     metrics: Arc<SelfMetrics>,
+    exclude: Mutex<Vec<Regex>>,
 }
 
 /// A tailer that runs.
@@ -70,7 +72,8 @@ struct Memory {
 impl Node {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let node = Self { dir, sink: Arc::default(), metrics: Arc::new(SelfMetrics::new()) };
+        let metrics = Arc::new(SelfMetrics::new());
+        let node = Self { dir, sink: Arc::default(), metrics, exclude: Mutex::default() };
         fs::create_dir_all(node.path("")).unwrap();
         node
     }
@@ -78,6 +81,7 @@ impl Node {
     pub fn start(&self) -> Running {
         let config = Config {
             pods_dir: self.dir.path().join("pods"),
+            exclude: self.exclude.lock().unwrap().clone(),
             checkpoint_dir: Some(self.dir.path().join("state")),
             poll_interval: Duration::from_millis(2),
             rotation_grace: Duration::from_millis(20),
@@ -99,6 +103,11 @@ impl Node {
 
     fn path(&self, file: &str) -> PathBuf {
         self.dir.path().join("pods/shop_web_0a1b/app").join(file)
+    }
+
+    /// Leaves logs alone whose paths match; for tailers that are started later.
+    pub fn exclude(&self, pattern: &str) {
+        self.exclude.lock().unwrap().push(Regex::new(pattern).unwrap());
     }
 
     pub fn append(&self, file: &str, text: &str) {

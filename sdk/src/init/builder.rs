@@ -157,7 +157,7 @@ impl Builder {
     }
 
     /// Where `/metrics` is served; `OTEL_EXPORTER_PROMETHEUS_HOST` and `…_PORT` otherwise, and 0.0.0.0:9464 by
-    /// default. Port 0 is any free one, which [`Telemetry::metrics_addr`] then tells.
+    /// default. Port 0 is any free one, which [`Telemetry::metrics_addr`](crate::Telemetry::metrics_addr) then tells.
     pub fn metrics_addr(mut self, address: SocketAddr) -> Self {
         self.overrides.metrics_address = Some(address);
         self

@@ -175,48 +175,6 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_that_is_read_stands_in_the_table_of_the_docs() {
-        let docs = include_str!("docs/settings.md");
-        let sources = [
-            include_str!("config.rs"),
-            include_str!("config/http.rs"),
-            include_str!("config/lines.rs"),
-            include_str!("config/metrics.rs"),
-            include_str!("config/spans.rs"),
-            include_str!("log/options.rs"),
-            include_str!("otlp_signal.rs"),
-            include_str!("endpoint.rs"),
-            include_str!("resource.rs"),
-            include_str!("resource/kubernetes.rs"),
-            include_str!("tls.rs"),
-        ];
-        let is_name = |text: &&str| {
-            let known = [
-                "OTEL_",
-                "SPANLINE_",
-                "POD_",
-                "NODE_",
-                "HOST_",
-                "CONTAINER_",
-                "K8S_",
-                "MY_",
-                "RUST_",
-            ];
-            known.iter().any(|prefix| text.starts_with(prefix))
-                && text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'_' | b'0'..=b'9'))
-        };
-        let names: Vec<_> =
-            sources.iter().flat_map(|source| source.split('"')).filter(is_name).collect();
-        assert!(names.len() > 30, "{names:?}");
-        for name in names {
-            let of_all = name.replace("OTLP_TRACES_", "OTLP_").replace("OTLP_METRICS_", "OTLP_");
-            assert!(docs.contains(name) || docs.contains(&of_all), "{name} is in no row");
-        }
-    }
-
-    #[test]
     fn an_empty_environment_gives_the_defaults() {
         let (config, faults) = read(&[("OTEL_TRACES_EXPORTER", " ")]);
         assert_eq!(faults, []);

@@ -1,6 +1,8 @@
 //! The table of the docs says what the settings do: each row is held to it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
 
 use super::*;
 use crate::error::Fault;
@@ -221,6 +223,61 @@ fn each_row_of_the_table_does_what_it_says() {
     for variable in variables(parts().0) {
         let is_proven = proven.contains(variable) || PROVEN_ELSEWHERE.contains(&variable);
         assert!(is_proven, "{variable} is in the table, and nothing shows that it is honoured");
+    }
+}
+
+/// The variables that the code names in quotes, tests aside.
+fn named_in(folder: &Path, names: &mut BTreeSet<String>) {
+    const PREFIXES: [&str; 10] = [
+        "CONTAINER_",
+        "HOST_",
+        "K8S_",
+        "MY_",
+        "NODE_",
+        "NO_COLOR",
+        "OTEL_",
+        "POD_",
+        "RUST_",
+        "SPANLINE_",
+    ];
+    /// What the build script tells the compiler.
+    const OF_THE_BUILD: &str = "SPANLINE_RUSTC_VERSION";
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_test = matches!(
+            path.file_stem().and_then(OsStr::to_str),
+            Some("tests" | "table" | "fixtures")
+        );
+        if is_test {
+            continue;
+        }
+        if path.is_dir() {
+            named_in(&path, names);
+        } else if path.extension() == Some(OsStr::new("rs")) {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let code =
+                source.split_once("#[cfg(test)]\nmod tests {").map_or(&*source, |(code, _)| code);
+            let is_setting = |text: &&str| {
+                is_variable(text)
+                    && *text != OF_THE_BUILD
+                    && PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+            };
+            names.extend(code.split('"').filter(is_setting).map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn every_variable_that_the_code_names_has_a_row() {
+    let mut named = BTreeSet::new();
+    named_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
+    assert!(named.len() > 80, "{named:?}");
+    let rows = variables(parts().0);
+    for name in named {
+        // A row names the variable of all signals, and how one signal's is made of it.
+        let of_all = name.replace("_OTLP_TRACES_", "_OTLP_").replace("_OTLP_METRICS_", "_OTLP_");
+        let has_row = rows.contains(name.as_str()) || rows.contains(of_all.as_str());
+        assert!(has_row, "{name} is in no row");
     }
 }
 

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as its tests do")]
 
+mod harness {
+    pub(crate) mod http;
+}
+
 use std::sync::{Arc, Mutex};
 use std::task::Context as TaskContext;
 use std::time::Duration;
@@ -9,8 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
-use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt as _, TracerProvider as _};
 use opentelemetry::{Context, Value};
@@ -21,7 +24,7 @@ use tracing::subscriber::DefaultGuard;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+use harness::http::{PARENT, app, ask, empty, hyper_client, request, serve};
 
 /// The spans that ended in this test.
 #[derive(Clone, Debug, Default)]
@@ -84,28 +87,6 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 
 fn failed(span: &SpanData) -> bool {
     matches!(span.status, Status::Error { .. })
-}
-
-fn request(uri: &str) -> http::request::Builder {
-    Request::builder().uri(uri)
-}
-
-/// Answers, and reads the answer to its end.
-async fn ask(app: Router, request: http::request::Builder) -> StatusCode {
-    let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    let status = response.status();
-    response.into_body().collect().await.unwrap();
-    status
-}
-
-fn app() -> Router {
-    Router::new()
-        .route("/users/{id}", get(|| async { "a user" }))
-        .route("/fails", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
-        .route("/refuses", get(|| async { StatusCode::FORBIDDEN }))
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/hangs", get(std::future::pending::<()>))
-        .layer(spanline::http::server().exclude("/healthz"))
 }
 
 #[tokio::test]
@@ -189,34 +170,6 @@ async fn a_handler_sees_the_ids_of_the_span_that_is_exported() {
     let app = Router::new().route("/", get(handler)).layer(spanline::http::server());
     ask(app, request("/")).await;
     assert_eq!(seen.lock().unwrap().clone().unwrap(), ended.only().span_context);
-}
-
-/// Serves on a free port of the loopback interface, on this test's thread.
-async fn serve(app: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        let builder = hyper::server::conn::http1::Builder::new();
-        while let Ok((socket, _)) = listener.accept().await {
-            let service = hyper_util::service::TowerToHyperService::new(app.clone());
-            let socket = hyper_util::rt::TokioIo::new(socket);
-            tokio::spawn(builder.serve_connection(socket, service));
-        }
-    });
-    url
-}
-
-type HyperClient = hyper_util::client::legacy::Client<
-    hyper_util::client::legacy::connect::HttpConnector,
-    http_body_util::Empty<Bytes>,
->;
-
-fn hyper_client() -> HyperClient {
-    hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http()
-}
-
-fn empty(url: &str) -> Request<http_body_util::Empty<Bytes>> {
-    Request::builder().uri(url).body(http_body_util::Empty::new()).unwrap()
 }
 
 #[tokio::test]

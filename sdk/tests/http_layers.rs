@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as its tests do")]
 
+mod harness {
+    pub(crate) mod http;
+}
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -21,7 +25,7 @@ use spanline::testing::{self, Span, TestTelemetry, Value};
 use tower::{ServiceBuilder, ServiceExt as _};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+use harness::http::{PARENT, app, ask, empty, hyper_client, request, serve};
 
 /// The spans that ended in this test.
 struct Ended(TestTelemetry);
@@ -59,28 +63,6 @@ fn attribute(span: &Span, key: &str) -> Option<String> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     })
-}
-
-fn request(uri: &str) -> http::request::Builder {
-    Request::builder().uri(uri)
-}
-
-/// Answers, and reads the answer to its end.
-async fn ask(app: Router, request: http::request::Builder) -> StatusCode {
-    let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    let status = response.status();
-    response.into_body().collect().await.unwrap();
-    status
-}
-
-fn app() -> Router {
-    Router::new()
-        .route("/users/{id}", get(|| async { "a user" }))
-        .route("/fails", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
-        .route("/refuses", get(|| async { StatusCode::FORBIDDEN }))
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/hangs", get(std::future::pending::<()>))
-        .layer(spanline::http::server().exclude("/healthz"))
 }
 
 /// A body of endless length.
@@ -263,34 +245,6 @@ async fn a_handler_sees_the_ids_of_the_span_that_is_exported() {
     let app = Router::new().route("/", get(handler)).layer(spanline::http::server());
     ask(app, request("/")).await;
     assert_eq!(seen.lock().unwrap().clone().unwrap().span_id(), ended.only().span_id);
-}
-
-/// Serves on a free port of the loopback interface, on this test's thread.
-async fn serve(app: Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        let builder = hyper::server::conn::http1::Builder::new();
-        while let Ok((socket, _)) = listener.accept().await {
-            let service = hyper_util::service::TowerToHyperService::new(app.clone());
-            let socket = hyper_util::rt::TokioIo::new(socket);
-            tokio::spawn(builder.serve_connection(socket, service));
-        }
-    });
-    url
-}
-
-type HyperClient = hyper_util::client::legacy::Client<
-    hyper_util::client::legacy::connect::HttpConnector,
-    http_body_util::Empty<Bytes>,
->;
-
-fn hyper_client() -> HyperClient {
-    hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new()).build_http()
-}
-
-fn empty(url: &str) -> Request<http_body_util::Empty<Bytes>> {
-    Request::builder().uri(url).body(http_body_util::Empty::new()).unwrap()
 }
 
 #[tokio::test]

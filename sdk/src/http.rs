@@ -36,7 +36,9 @@ mod traceresponse;
 
 pub use caller::Callers;
 pub use client::{ClientFuture, ClientLayer, ClientService, ResendCount, client};
-pub(crate) use current::{Current, current};
+pub(crate) use current::Current;
+#[cfg(feature = "testing")]
+pub(crate) use current::current;
 #[cfg(feature = "reqwest")]
 pub use send_traced::SendTraced;
 pub use server::{ServerFuture, ServerLayer, ServerService, server};

@@ -18,6 +18,9 @@ use super::connect::{Connector, Distrust};
 use super::{Answer, MAX_ANSWER_BYTES, Sender};
 use crate::config::OtlpConfig;
 use crate::otlp_signal::Signal;
+use readable::Readable;
+
+mod readable;
 
 /// An idle connection is asked for a sign of life this often, so that a receiver that went away without
 /// a word is noticed before the next batch.
@@ -78,7 +81,7 @@ impl Sender for Grpc {
         let channel = self.channel.get_or_init(|| self.connect()).clone();
         let distrust = self.connector.distrust();
         let mut client =
-            tonic::client::Grpc::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+            tonic::client::Grpc::new(Readable(channel)).max_decoding_message_size(MAX_ANSWER_BYTES);
         if self.gzip {
             client = client.send_compressed(CompressionEncoding::Gzip);
         }

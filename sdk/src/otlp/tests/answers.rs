@@ -140,3 +140,18 @@ async fn nobody_there_is_a_reason_to_come_back() {
         assert!(why.contains("refused"), "{protocol}: {why}");
     }
 }
+
+#[tokio::test]
+async fn a_status_with_details_that_nobody_can_read_is_a_status() {
+    let details = ("grpc-status-details-bin", HeaderValue::from_static("!!!"));
+    let mut in_trailers = Reply::grpc("3", Bytes::new());
+    in_trailers.trailers.insert(details.0, details.1.clone());
+    let mut in_headers = Reply::grpc("3", Bytes::new());
+    let (message, trailers) = (Bytes::new(), std::mem::take(&mut in_headers.trailers));
+    in_headers.headers.extend(trailers);
+    in_headers.headers.insert(details.0, details.1);
+    for reply in [in_trailers, Reply { message, ..in_headers }] {
+        let answer = answer_to("grpc", reply).await;
+        assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
+    }
+}

@@ -46,6 +46,8 @@ pub(crate) struct Origin<'a> {
 /// Turns events into lines.
 pub(crate) struct Renderer {
     format: Box<dyn Layout>,
+    /// The format is code of the program's own.
+    has_own_format: bool,
     has_target: bool,
     extras: Extras,
     zone: Zone,
@@ -72,6 +74,7 @@ impl Renderer {
         let service_name = Text::whole(&settings.service_name).cut_to(MAX_SERVICE_NAME_BYTES);
         Self {
             format,
+            has_own_format: options.own.is_some(),
             zone,
             service_name: service_name.kept.into(),
             has_target: options.target.unwrap_or(true),
@@ -112,8 +115,8 @@ impl Renderer {
         fields.reset(self.max_line_bytes, is_from_log_crate);
         let origin = fill(fields);
         self.extras.add_to(fields, &origin);
-        // What panics in the middle of a line may be the format: it is not asked for the panic's own.
-        let is_plain = origin.is_panic && is_inside_another;
+        // What panics in the middle of a line may be a format of the program's own: it is not asked for the panic's.
+        let is_plain = origin.is_panic && is_inside_another && self.has_own_format;
         self.write(now, &origin, is_plain, fields, second, line);
         take(line.as_bytes());
         parts.give_back();

@@ -120,3 +120,24 @@ fn a_panic_fails_the_active_span() {
         assert_eq!((&*event.name, attributes), ("exception", expected.to_vec()));
     });
 }
+
+#[test]
+fn a_value_that_panics_while_it_is_written_is_told_in_the_format_of_all_lines() {
+    struct Panics;
+    impl std::fmt::Debug for Panics {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no text of it")
+        }
+    }
+    alone(
+        "panics::a_value_that_panics_while_it_is_written_is_told_in_the_format_of_all_lines",
+        || {
+            let scene = scene_with_hook();
+            tracing::dispatcher::with_default(&scene.dispatch, || {
+                let event = || tracing::info!(value = ?Panics, "never written");
+                panic::catch_unwind(event).unwrap_err();
+            });
+            assert_eq!(scene.lines()[0]["message"], "panicked: no text of it");
+        },
+    );
+}

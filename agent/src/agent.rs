@@ -23,6 +23,7 @@ use self::build::Builder;
 use crate::config::Config;
 use crate::export::{self, ExportError, Exporter};
 use crate::health::Readiness;
+use crate::process::Batcher;
 use crate::queue;
 use crate::record::Batch;
 use crate::self_metrics::SelfMetrics;
@@ -54,6 +55,8 @@ pub struct Agent {
     rest: Vec<Served>,
     queued: Vec<Queued>,
     tailers: Vec<Tailer>,
+    /// The work of `batch` processors: between the sources and the queues.
+    batchers: Vec<Batcher>,
     stores: Vec<Store>,
     metrics: Arc<SelfMetrics>,
     readiness: Readiness,
@@ -114,6 +117,7 @@ impl Agent {
             rest: beside,
             queued,
             tailers,
+            batchers,
             stores,
             metrics,
             readiness,
@@ -130,6 +134,9 @@ impl Agent {
             exporters.spawn(async move {
                 export::run(&name, exporter.as_ref(), items, &metrics, given_up).await;
             });
+        }
+        for batcher in batchers {
+            exporters.spawn(batcher.run(given_up.clone()));
         }
         for Served { listener, router, .. } in beside {
             rest.spawn(listener.serve(router, rest_stopped.clone()));

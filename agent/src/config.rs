@@ -31,13 +31,15 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use self::component::{Component, Signal};
-pub use self::exporters::{Exporter, Prometheus, Store, Verbosity};
+pub use self::exporters::{Exporter, OtlpExporter, Prometheus, Store, Verbosity};
 pub use self::extensions::Extension;
 pub use self::fault::{ConfigError, Finding};
 pub use self::field::{Field, Root};
 pub use self::layout::Step;
 pub use self::operators::{Condition, Constant, OnError, Operator, OperatorKind, Parse, Time};
-pub use self::processors::{Action, Change, Processor, Source as ValueSource};
+pub use self::processors::{
+    Action, BatchSettings, Change, MemoryBound, MemoryLimit, Processor, Source as ValueSource,
+};
 pub use self::receivers::{Filelog, LineParser, Otlp, Receiver};
 pub use self::section::Setting;
 pub use self::service::{Pipeline, Telemetry};

@@ -3,6 +3,7 @@
 //! When a stopping agent's time is up, what is left is given up, and counted like every other drop.
 
 pub mod debug;
+pub mod otlp;
 pub mod prometheus;
 
 use std::fmt;

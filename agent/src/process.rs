@@ -3,31 +3,60 @@
 //! A processor is a [`Sink`] in front of the next one, so a pipeline's processors work in the order in which it lists them.
 
 mod attributes;
+mod batch;
+mod memory_limiter;
+
+pub use self::batch::Batcher;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::config::Processor;
+use self::memory_limiter::Limiter;
+use crate::config::{Action, Processor};
+use crate::record::Batch;
+use crate::self_metrics::SelfMetrics;
 use crate::sink::{Delivery, Full, Sink};
 
-/// A processor in front of what comes after it.
-pub fn before(next: Arc<dyn Sink>, processor: &Processor) -> Arc<dyn Sink> {
-    Arc::new(Step { processor: processor.clone(), next })
+/// The processor `name` in front of what comes after it. One that has work of its own appends it to `batchers`.
+pub fn before(
+    next: Arc<dyn Sink>,
+    name: &str,
+    processor: &Processor,
+    metrics: &Arc<SelfMetrics>,
+    batchers: &mut Vec<Batcher>,
+) -> Arc<dyn Sink> {
+    let change = match processor {
+        Processor::Attributes(actions) => {
+            Change { of: attributes::of_items, actions: actions.clone() }
+        }
+        Processor::Resource(actions) => {
+            Change { of: attributes::of_resources, actions: actions.clone() }
+        }
+        Processor::MemoryLimiter(limit) => return Arc::new(Limiter::new(*limit, next)),
+        Processor::Batch(settings) => {
+            let (sink, batcher) = batch::batch(name, *settings, next, metrics);
+            batchers.push(batcher);
+            return sink;
+        }
+    };
+    Arc::new(Step { change, next })
 }
 
 /// Changes each batch and hands it on.
 struct Step {
-    processor: Processor,
+    change: Change,
     next: Arc<dyn Sink>,
+}
+
+struct Change {
+    of: fn(&mut Batch, &[Action]),
+    actions: Vec<Action>,
 }
 
 impl Step {
     fn changed(&self, mut delivery: Delivery) -> Delivery {
-        match &self.processor {
-            Processor::Attributes(actions) => attributes::of_items(&mut delivery.batch, actions),
-            Processor::Resource(actions) => attributes::of_resources(&mut delivery.batch, actions),
-        }
+        (self.change.of)(&mut delivery.batch, &self.change.actions);
         delivery
     }
 }

@@ -61,8 +61,9 @@ pub struct Queued {
     _room: Occupied,
 }
 
+/// The room of a delivery, until it is dropped.
 #[derive(Debug)]
-struct Occupied {
+pub(crate) struct Occupied {
     permit: OwnedSemaphorePermit,
     waiting_bytes: Gauge,
 }
@@ -95,6 +96,20 @@ impl Sender {
     fn permits(&self, size_bytes: usize) -> u32 {
         let clamped = size_bytes.clamp(MIN_DELIVERY_BYTES, self.capacity_bytes);
         u32::try_from(clamped).unwrap_or(u32::MAX)
+    }
+}
+
+impl Queued {
+    /// The batch, the ack, and the room, which is free again when it is dropped.
+    pub(crate) fn into_parts(self) -> (Arc<Batch>, Ack, Occupied) {
+        (self.batch, self.ack, self._room)
+    }
+}
+
+impl Occupied {
+    /// How much room it is.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.permit.num_permits()
     }
 }
 

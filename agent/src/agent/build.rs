@@ -13,9 +13,11 @@ use crate::config::{
 };
 use crate::export::Exporter;
 use crate::export::debug::Debug;
+use crate::export::otlp;
 use crate::export::prometheus::{self, Prometheus};
 use crate::fanout::Fanout;
 use crate::health::{self, Readiness};
+use crate::process::Batcher;
 use crate::receive::Receivers;
 use crate::route::Routes;
 use crate::samples::Naming;
@@ -42,6 +44,7 @@ pub(super) struct Builder<'a> {
     sources: Vec<Served>,
     rest: Vec<Served>,
     tailers: Vec<Tailer>,
+    batchers: Vec<Batcher>,
     /// What exporters serve, to be bound.
     scraped: Vec<(String, Setting, Router)>,
 }
@@ -57,6 +60,7 @@ impl<'a> Builder<'a> {
             sources: Vec::new(),
             rest: Vec::new(),
             tailers: Vec::new(),
+            batchers: Vec::new(),
             scraped: Vec::new(),
         }
     }
@@ -87,8 +91,19 @@ impl<'a> Builder<'a> {
                 router,
             });
         }
-        let Self { metrics, readiness, stores, queued, sources, rest, tailers, .. } = self;
-        Ok(Agent { sources, rest, queued, tailers, stores, metrics, readiness, _locks: locks })
+        let Self { metrics, readiness, stores, queued, sources, rest, tailers, batchers, .. } =
+            self;
+        Ok(Agent {
+            sources,
+            rest,
+            queued,
+            tailers,
+            batchers,
+            stores,
+            metrics,
+            readiness,
+            _locks: locks,
+        })
     }
 
     /// What two agents may not share: the folders of the checkpoints. A store locks its own.
@@ -118,13 +133,18 @@ impl<'a> Builder<'a> {
             queues.push(queue);
             self.queued.push(Queued { name, exporter, items });
         }
-        let pipeline = |pipeline: &Pipeline| {
+        let mut sinks = Vec::with_capacity(self.config.pipelines.len());
+        for pipeline in &self.config.pipelines {
             let queues = pipeline.exporters.iter().map(|&at| queues[at].clone()).collect();
-            let processors = pipeline.processors.iter().rev();
-            let processors = processors.map(|&at| &self.config.processors[at].settings);
-            processors.fold(Arc::new(Fanout { queues }) as Arc<dyn Sink>, process::before)
-        };
-        Ok(self.config.pipelines.iter().map(pipeline).collect())
+            let mut sink: Arc<dyn Sink> = Arc::new(Fanout { queues });
+            for &at in pipeline.processors.iter().rev() {
+                let Component { id, settings, .. } = &self.config.processors[at];
+                let name = format!("{id} of {}", pipeline.id);
+                sink = process::before(sink, &name, settings, &self.metrics, &mut self.batchers);
+            }
+            sinks.push(sink);
+        }
+        Ok(sinks)
     }
 
     /// The exporter that is configured.
@@ -135,6 +155,11 @@ impl<'a> Builder<'a> {
         match &component.settings {
             ExporterSettings::Debug(verbosity) => {
                 Ok(Box::new(Debug::new(&component.id, *verbosity)))
+            }
+            ExporterSettings::Otlp(settings) => {
+                let exporter = otlp::Otlp::new(settings.clone(), Arc::clone(&self.metrics));
+                let fault = |source| BuildError::Exporter { from: component.id.clone(), source };
+                Ok(Box::new(exporter.map_err(fault)?))
             }
             ExporterSettings::Store(settings) => {
                 let settings = store::Config {

@@ -41,6 +41,13 @@ pub enum BuildError {
     Store(StoreError),
     /// The tailer cannot start.
     Tail(TailError),
+    /// An exporter's endpoint is no address.
+    Exporter {
+        /// The exporter.
+        from: String,
+        /// What is wrong with it.
+        source: tonic::transport::Error,
+    },
 }
 
 impl BuildError {
@@ -78,6 +85,9 @@ impl fmt::Display for BuildError {
                 directory.display()
             ),
             Self::Store(error) => write!(f, "cannot open the store: {error}"),
+            Self::Exporter { from, source } => {
+                write!(f, "the endpoint of exporter {from} is no address: {source}")
+            }
             Self::Tail(error) => write!(f, "cannot tail pod logs: {error}"),
         }
     }
@@ -89,6 +99,7 @@ impl Error for BuildError {
             Self::Bind { source, .. } | Self::State { source, .. } => Some(source),
             Self::Store(error) => Some(error),
             Self::Tail(error) => Some(error),
+            Self::Exporter { source, .. } => Some(source),
             Self::StateHeld { .. } => None,
         }
     }

@@ -223,6 +223,55 @@ service:
     assert_eq!(logs[0].resource.get("order"), Some("first"));
 }
 
+#[tokio::test]
+async fn an_agent_sends_to_another_what_it_takes_and_waits_for_it_to_be_there() {
+    const YAML: &str = "
+receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:0'}, grpc: {endpoint: '127.0.0.1:${env:PORT}'}}}}
+exporters: {otlp: {endpoint: '127.0.0.1:${env:TO}', tls: {insecure: true}, headers: {x-tenant: shop}}, debug: {}}
+processors: {memory_limiter: {check_interval: 1s, limit_mib: 65536}, batch: {timeout: 10ms}}
+extensions: {health_check: {endpoint: '127.0.0.1:0'}}
+service:
+  extensions: [health_check]
+  telemetry: {metrics: {address: '127.0.0.1:0'}}
+  pipelines: {logs: {receivers: [otlp], processors: [memory_limiter, batch], exporters: ['${env:BY}']}}
+";
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+        .to_string();
+    let config = |vars: [(&'static str, &str); 3]| {
+        Config::from_yaml(YAML, "test", &HashMap::from(vars)).unwrap()
+    };
+    let first = config([("PORT", "0"), ("TO", &port), ("BY", "otlp")]);
+    let first = Running::start(Agent::build(&first).await.unwrap()).await;
+    assert_eq!(post_line(first.otlp_http, 1).await, StatusCode::OK);
+
+    let second = config([("PORT", &port), ("TO", "1"), ("BY", "debug")]);
+    let kept = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let second = Running::start(with_exporter(&second, Keeping(Arc::clone(&kept))).await).await;
+    let arrived = async {
+        while kept.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("the line arrives");
+    assert_eq!(post_line(first.otlp_http, 2).await, StatusCode::OK);
+    first.stop().await;
+    second.stop().await;
+    let kept = kept.lock().unwrap();
+    let bodies: Vec<_> = kept
+        .iter()
+        .flat_map(|batch| match &**batch {
+            Batch::Logs(logs) => logs.iter().flat_map(|logs| &logs.records).collect::<Vec<_>>(),
+            _ => Vec::new(),
+        })
+        .map(|record| format!("{:?}", record.body))
+        .collect();
+    assert_eq!(bodies, ["Text(\"line 1\")", "Text(\"line 2\")"]);
+}
+
 /// Remembers what it takes.
 struct Keeping(Arc<std::sync::Mutex<Vec<Arc<Batch>>>>);
 

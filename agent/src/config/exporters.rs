@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::component::{ALL_SIGNALS, Kind, Signal};
-use super::section::{Section, Setting};
+use super::section::{Section, Setting, listen_address};
 
 /// An exporter and its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Exporter {
     /// The agent's own log.
     Debug(Verbosity),
+    /// OTLP over gRPC.
+    Otlp(OtlpExporter),
     /// The embedded store.
     Store(Store),
     /// Metrics for a scraper.
@@ -26,6 +28,19 @@ pub enum Verbosity {
     Normal,
     /// A line for each, with everything that is known of it.
     Detailed,
+}
+
+/// The `otlp` exporter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpExporter {
+    /// Host and port.
+    pub endpoint: String,
+    /// Headers of every request.
+    pub headers: Vec<(String, String)>,
+    /// Whether requests are compressed.
+    pub gzip: bool,
+    /// How long an answer may take.
+    pub timeout: Duration,
 }
 
 /// The `spanline_store` exporter.
@@ -66,6 +81,13 @@ const STORE_MAX_BYTES: u64 = 512 * 1024 * 1024;
 pub(super) const KINDS: &[Kind<Exporter>] = &[
     Kind { name: "debug", aliases: &["logging"], signals: ALL_SIGNALS, read: debug, sample: "{}" },
     Kind {
+        name: "otlp",
+        aliases: &["otlp_grpc"],
+        signals: ALL_SIGNALS,
+        read: otlp,
+        sample: "{endpoint: 'tempo:4317', tls: {insecure: true}}",
+    },
+    Kind {
         name: "prometheus",
         aliases: &[],
         signals: &[Signal::Metrics],
@@ -88,6 +110,33 @@ fn debug(section: &mut Section<'_>) -> Option<Exporter> {
         ("detailed", Verbosity::Detailed),
     ];
     Some(Exporter::Debug(section.choice("verbosity", &choices, Verbosity::Basic)))
+}
+
+fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
+    let expected = "a host and a port such as tempo:4317";
+    section.required("endpoint", expected);
+    let endpoint = section.parsed("endpoint", expected, |text, _| {
+        let endpoint = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        let has_host = !endpoint.starts_with(':') && !endpoint.is_empty();
+        (has_host && listen_address(endpoint).is_some()).then(|| endpoint.to_owned())
+    });
+    let headers = section.text_map("headers");
+    for (name, value) in &headers {
+        let is_valid =
+            http::HeaderName::try_from(name).is_ok() && http::HeaderValue::try_from(value).is_ok();
+        if !is_valid {
+            section.fault(format!("the header {name:?} in headers, or its value, cannot be sent"));
+        }
+    }
+    let gzip = section.choice("compression", &[("gzip", true), ("none", false)], true);
+    let timeout = section.duration("timeout", Duration::from_secs(5));
+    let mut tls = section.section("tls");
+    if !tls.bool("insecure", false) {
+        tls.fault("insecure must be true: TLS is not supported yet");
+        return None;
+    }
+    drop(tls);
+    Some(Exporter::Otlp(OtlpExporter { endpoint: endpoint?, headers, gzip, timeout }))
 }
 
 fn prometheus(section: &mut Section<'_>) -> Option<Exporter> {

@@ -1,0 +1,161 @@
+//! The `otlp` exporter: OTLP over gRPC, to Tempo, a Collector, or another agent.
+//!
+//! What the answer's code calls temporary is tried again; everything else is refused, and dropped with its reason.
+
+mod logs;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use super::{ExportError, Exporter};
+use crate::config::OtlpExporter;
+use crate::record::Batch;
+use crate::self_metrics::{SelfMetrics, SignalReason};
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a silent peer is asked whether it is still there, and how long it may take to answer.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+
+/// The exporter.
+#[derive(Debug)]
+pub struct Otlp {
+    channel: Channel,
+    settings: OtlpExporter,
+    headers: MetadataMap,
+    metrics: Arc<SelfMetrics>,
+}
+
+impl Otlp {
+    /// An exporter that connects when there is something to send. It wants a runtime around it.
+    ///
+    /// # Errors
+    /// When the endpoint is no address.
+    pub fn new(
+        settings: OtlpExporter,
+        metrics: Arc<SelfMetrics>,
+    ) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", settings.endpoint))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE.0)
+            .keep_alive_timeout(KEEP_ALIVE.1);
+        let headers = settings.headers.iter().filter_map(|(name, value)| {
+            Some((http::HeaderName::try_from(name).ok()?, http::HeaderValue::try_from(value).ok()?))
+        });
+        let headers = MetadataMap::from_headers(headers.collect());
+        Ok(Self { channel: endpoint.connect_lazy(), settings, headers, metrics })
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::from_parts(self.headers.clone(), Default::default(), message);
+        request.set_timeout(self.settings.timeout);
+        request
+    }
+
+    /// Sends a batch; the answer is how many items were rejected, and why.
+    async fn send(&self, batch: &Batch) -> Result<(i64, String), Status> {
+        let channel = self.channel.clone();
+        macro_rules! call {
+            ($client:ident, $message:expr, $rejected:ident) => {{
+                let mut client = $client::new(channel);
+                if self.settings.gzip {
+                    client = client.send_compressed(CompressionEncoding::Gzip);
+                }
+                let answer = client.export(self.request($message)).await?.into_inner();
+                let partial = answer.partial_success.unwrap_or_default();
+                Ok((partial.$rejected, partial.error_message))
+            }};
+        }
+        match batch {
+            Batch::Spans(batch) => {
+                let message =
+                    ExportTraceServiceRequest { resource_spans: batch.resource_spans.clone() };
+                call!(TraceServiceClient, message, rejected_spans)
+            }
+            Batch::Metrics(batch) => {
+                let message = ExportMetricsServiceRequest {
+                    resource_metrics: batch.resource_metrics.clone(),
+                };
+                call!(MetricsServiceClient, message, rejected_data_points)
+            }
+            Batch::Logs(batches) => {
+                let resource_logs = batches.iter().map(logs::resource_logs).collect();
+                call!(
+                    LogsServiceClient,
+                    ExportLogsServiceRequest { resource_logs },
+                    rejected_log_records
+                )
+            }
+        }
+    }
+}
+
+impl Exporter for Otlp {
+    fn export(
+        &self,
+        batch: Arc<Batch>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+        Box::pin(async move {
+            // The timeout that the request carries is the server's to keep; this one is ours.
+            let sent = tokio::time::timeout(self.settings.timeout, self.send(&batch)).await;
+            let sent = sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
+            let endpoint = &self.settings.endpoint;
+            let (rejected, why) = sent.map_err(|status| error(endpoint, &status))?;
+            if rejected > 0 {
+                let label = SignalReason { signal: batch.signal(), reason: "rejected" };
+                self.metrics.export.dropped.get_or_create(&label).inc_by(rejected.unsigned_abs());
+                tracing::warn!(endpoint, rejected, %why, "a part of a batch was rejected, and is dropped");
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What OTLP's specification says of each code.
+fn error(endpoint: &str, status: &Status) -> ExportError {
+    let code = status.code();
+    let what = format!("{endpoint} answers {code:?}: {}", status.message());
+    match code {
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        // With or without RetryInfo: a receiver that is only full must not cost data.
+        | Code::ResourceExhausted => ExportError::Unreachable(what),
+        _ => ExportError::Refused(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_temporary_is_tried_again_and_nothing_else_is() {
+        let is_retryable = |code| error("tempo:4317", &Status::new(code, "why")).is_retryable();
+        for code in [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted] {
+            assert!(is_retryable(code), "{code:?}");
+        }
+        for code in
+            [Code::InvalidArgument, Code::Unauthenticated, Code::Unimplemented, Code::OutOfRange]
+        {
+            assert!(!is_retryable(code), "{code:?}");
+        }
+        let told = error("tempo:4317", &Status::new(Code::Unauthenticated, "who?")).to_string();
+        assert_eq!(told, "refused: tempo:4317 answers Unauthenticated: who?");
+    }
+}

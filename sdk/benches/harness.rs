@@ -27,11 +27,19 @@ pub(crate) struct Subject {
     pub(crate) most_instructions: Option<u32>,
 }
 
-/// Operations before anything is measured: caches, callsites and thread-locals are then in place.
-const WARM_UP_OPERATIONS: u32 = 100;
-/// Operations by which callgrind's long run exceeds its short one.
-const COUNTED_OPERATIONS: u32 = 4_000;
-const TIMED_OPERATIONS: u32 = 200_000;
+/// How often an operation is repeated.
+struct Repeats {
+    /// Before anything is measured: caches, callsites and thread-locals are then in place.
+    warm_up: u32,
+    /// By which callgrind's long run exceeds its short one.
+    counted: u32,
+    timed: u32,
+}
+
+const REPEATS: Repeats = Repeats { warm_up: 100, counted: 4_000, timed: 200_000 };
+/// Of an operation that takes longer than [`LONG_NANOS`].
+const REPEATS_OF_LONG: Repeats = Repeats { warm_up: 5, counted: 20, timed: 50 };
+const LONG_NANOS: f64 = 50_000.0;
 /// The median of so many rounds is quoted.
 const ROUNDS: usize = 5;
 
@@ -40,9 +48,9 @@ pub(crate) fn main(subjects: &[Subject]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
-        ["one", name, operations] => one(subjects, name, operations),
+        ["one", name, warm_up, operations] => one(subjects, name, warm_up, operations),
         _ if words.contains(&"--bench") => table(subjects),
-        _ => subjects.iter().try_for_each(|subject| cost(subject, 1).map(drop)),
+        _ => subjects.iter().try_for_each(|subject| cost(subject, 1, 3).map(drop)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,11 +62,16 @@ pub(crate) fn main(subjects: &[Subject]) -> ExitCode {
 }
 
 /// In a process of its own: prepares a subject, works, prints nanoseconds and allocations of one operation.
-fn one(subjects: &[Subject], name: &str, operations: &str) -> Result<(), Box<dyn Error>> {
-    let operations: u32 = operations.parse()?;
+fn one(
+    subjects: &[Subject],
+    name: &str,
+    warm_up: &str,
+    operations: &str,
+) -> Result<(), Box<dyn Error>> {
+    let (warm_up, operations): (u32, u32) = (warm_up.parse()?, operations.parse()?);
     let subject = subjects.iter().find(|subject| subject.name == name).ok_or("no such subject")?;
     let mut operation = (subject.prepare)();
-    (0..WARM_UP_OPERATIONS).for_each(|_| operation());
+    (0..warm_up).for_each(|_| operation());
     let (allocated, begun) = (allocations::made(), Instant::now());
     (0..operations).for_each(|_| black_box(&mut operation)());
     let elapsed = begun.elapsed();
@@ -72,9 +85,10 @@ fn one(subjects: &[Subject], name: &str, operations: &str) -> Result<(), Box<dyn
 }
 
 /// Nanoseconds and allocations of one operation.
-fn cost(subject: &Subject, operations: u32) -> Result<(f64, f64), Box<dyn Error>> {
+fn cost(subject: &Subject, warm_up: u32, operations: u32) -> Result<(f64, f64), Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
-    let output = command.args(["one", subject.name, &operations.to_string()]).output()?;
+    let repeats = [warm_up, operations].map(|number| number.to_string());
+    let output = command.args(["one", subject.name]).args(repeats).output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(format!("{} failed: {said}", subject.name).into());
@@ -90,16 +104,19 @@ fn table(subjects: &[Subject]) -> Result<(), Box<dyn Error>> {
     );
     println!("| --- | ---: | ---: | ---: | ---: |");
     for subject in subjects {
-        let instructions = callgrind::instructions_of_one(COUNTED_OPERATIONS, |operations| {
+        let (first, _) = cost(subject, 1, 3)?;
+        let repeats = if first > LONG_NANOS { REPEATS_OF_LONG } else { REPEATS };
+        let warm_up = repeats.warm_up.to_string();
+        let instructions = callgrind::instructions_of_one(repeats.counted, |operations| {
             let operations = operations.to_string();
-            ["one", subject.name, &operations].map(str::to_owned).to_vec()
+            ["one", subject.name, &warm_up, &operations].map(str::to_owned).to_vec()
         });
         let instructions = instructions.map_or_else(
             |error| error.to_string(),
             |count| format!("{:.0} + {:.0}", count.working, count.behind),
         );
         let costs: Result<Vec<_>, _> =
-            (0..ROUNDS).map(|_| cost(subject, TIMED_OPERATIONS)).collect();
+            (0..ROUNDS).map(|_| cost(subject, repeats.warm_up, repeats.timed)).collect();
         let mut costs = costs?;
         costs.sort_by(|one, other| one.0.total_cmp(&other.0));
         let (time, allocated) = costs[ROUNDS / 2];

@@ -1,8 +1,9 @@
 //! What an observation and an exposition cost: `cargo bench -p spanline --bench metrics`.
 //!
-//! Beside prometheus-client bare. A histogram has 14 bounds, hence 15 buckets; an exposition is of ten of them,
-//! each bucket with an exemplar.
+//! Beside prometheus-client bare. A histogram has 14 bounds, hence 15 buckets; an exposition is of 1,000 of them,
+//! each bucket with an exemplar. What threads cost each other follows below the table.
 
+mod contention;
 mod harness;
 
 use std::hint::black_box;
@@ -10,14 +11,17 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use harness::{Operation, Subject};
-use opentelemetry::trace::{Span as _, SpanContext, TraceContextExt as _, Tracer as _};
+use opentelemetry::trace::{
+    Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    Tracer as _,
+};
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use spanline::metrics::{Exemplar, Histogram, Registry};
 use spanline::{LogOutput, Telemetry};
 
 const BOUNDS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-const HISTOGRAMS: usize = 10;
+const HISTOGRAMS: usize = 1_000;
 
 const SUBJECTS: &[Subject] = &[
     Subject { name: "observe, no span", prepare: bare, most_instructions: None },
@@ -52,7 +56,11 @@ const SUBJECTS: &[Subject] = &[
 ];
 
 fn main() -> ExitCode {
-    harness::main(SUBJECTS)
+    let done = harness::main(SUBJECTS);
+    if std::env::args().any(|argument| argument == "--bench") {
+        contention::print();
+    }
+    done
 }
 
 fn telemetry() -> Telemetry {
@@ -93,15 +101,23 @@ fn in_a_span() -> opentelemetry::Context {
     opentelemetry::Context::new().with_span(span)
 }
 
+fn exemplar() -> Exemplar {
+    let span = SpanContext::new(
+        TraceId::from(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c),
+        SpanId::from(0x00f0_67aa_0ba9_02b7),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    );
+    let _attached = opentelemetry::Context::new().with_remote_span_context(span).attach();
+    Exemplar::current().unwrap_or_else(|| panic!("a sampled span is an exemplar"))
+}
+
 fn at_hand() -> Operation {
     let (telemetry, mut value) = (telemetry(), values());
     let histogram = histogram(telemetry.registry());
     keep(telemetry);
-    let exemplar = {
-        let _attached = in_a_span().attach();
-        Exemplar::current()
-    };
-    assert!(exemplar.is_some());
+    let exemplar = exemplar();
     Box::new(move || histogram.observe_with(value(), black_box(exemplar)))
 }
 
@@ -142,17 +158,19 @@ fn theirs() -> Operation {
 }
 
 fn exposition() -> Operation {
-    let telemetry = telemetry();
+    let registry = registry_of_histograms(exemplar());
+    Box::new(move || drop(black_box(registry.to_openmetrics())))
+}
+
+fn registry_of_histograms(exemplar: Exemplar) -> Registry {
     let registry = Registry::default();
-    let _attached = in_a_span().attach();
     for number in 0..HISTOGRAMS {
         let name = format!("latency_{number}_seconds");
         let histogram = registry.histogram(&name, "Help", BOUNDS).unwrap_or_else(|e| panic!("{e}"));
         let mut value = values();
-        (0..15).for_each(|_| histogram.observe(value()));
+        (0..15).for_each(|_| histogram.observe_with(value(), exemplar));
     }
-    keep(telemetry);
-    Box::new(move || drop(black_box(registry.to_openmetrics())))
+    registry
 }
 
 fn their_histogram() -> HistogramWithExemplars<Ids> {

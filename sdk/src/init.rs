@@ -192,6 +192,7 @@ impl Plan {
 /// The account, as the metrics tell it.
 fn reading(lines: &Lines, spans: &Spans) -> LedgerReading {
     let panics = lines.panics();
+    let span_exports = spans.timings().read();
     let (lines, spans) = (lines.ledger(), spans.ledger());
     LedgerReading {
         lines_emitted: lines.emitted,
@@ -202,6 +203,7 @@ fn reading(lines: &Lines, spans: &Spans) -> LedgerReading {
         spans_exported: spans.exported,
         spans_queued: spans.queued,
         spans_dropped: spans.dropped.by_reason().into(),
+        span_exports,
         panics,
     }
 }

@@ -92,7 +92,7 @@ impl Metrics {
 
     /// Tells what became of lines and spans.
     pub(crate) fn tell_ledgers(&self, ledgers: impl Fn() -> LedgerReading + Send + Sync + 'static) {
-        self.registry.add_own(Ledgers(ledgers));
+        self.registry.add_own(Ledgers::new(ledgers, Arc::clone(&self.pushes)));
     }
 
     /// Watches the runtime of this thread, if there is one and none is watched.

@@ -6,6 +6,7 @@ mod grpc;
 mod http;
 #[cfg(test)]
 mod tests;
+mod timed;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use prost::Message;
 
 use crate::config::OtlpConfig;
 use crate::endpoint::OtlpProtocol;
+pub(crate) use timed::{BOUNDS as TIMING_BOUNDS, TimingReading, Timings, timed};
 
 /// How the exporter names itself to the receiver.
 const USER_AGENT: &str = concat!("spanline/", env!("CARGO_PKG_VERSION"));

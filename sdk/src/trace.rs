@@ -16,7 +16,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 
 use crate::config::Config;
-use crate::otlp;
+use crate::otlp::{self, Timings};
 #[cfg(feature = "testing")]
 use crate::span::Ended;
 use crate::span::{Limits, Provider, Sampling, Sink};
@@ -30,6 +30,7 @@ pub use ledger::{SpanDrops, SpanLedger};
 pub(crate) struct Spans {
     provider: Provider,
     queue: Arc<SpanQueue>,
+    timings: Arc<Timings>,
 }
 
 /// Prints a span, for `OTEL_TRACES_EXPORTER=console`. It never waits.
@@ -42,11 +43,12 @@ pub(crate) type Console = Box<dyn Fn(&SpanData) + Send>;
 pub(crate) fn start(config: &Config, resource: &Resource, console: Console) -> io::Result<Spans> {
     let Some(export) = &config.export else { return Ok(without_exporter(config)) };
     let queue = Arc::new(SpanQueue::new(export.queue_spans, export.queue_bytes));
-    let sender = export.ways.otlp.then(|| otlp::connect(&export.otlp));
+    let timings = Arc::<Timings>::default();
+    let sender = export.ways.otlp.then(|| otlp::timed(otlp::connect(&export.otlp), &timings));
     let console = export.ways.console.then_some(console);
     exporter::spawn(Arc::clone(&queue), sender, console, export, resource)?;
     let processor = Processor::new(Arc::clone(&queue), export.batch_spans);
-    Ok(Spans { provider: provider(config, Arc::new(processor)), queue })
+    Ok(Spans { provider: provider(config, Arc::new(processor)), queue, timings })
 }
 
 /// Ids are made and printed all the same; nobody takes the spans. Where somebody should have, they are
@@ -58,7 +60,7 @@ pub(crate) fn without_exporter(config: &Config) -> Spans {
         Some(export) => Arc::new(Processor::new(Arc::clone(&queue), export.batch_spans)),
         None => Arc::new(Nobody),
     };
-    Spans { provider: provider(config, sink), queue }
+    Spans { provider: provider(config, sink), queue, timings: Arc::default() }
 }
 
 /// Without an exporter: spans wait until they are [taken](Spans::take).
@@ -69,7 +71,7 @@ pub(crate) fn kept(config: &Config) -> Spans {
     const KEPT_BYTES: usize = 1024 * 1024 * 1024;
     let queue = Arc::new(SpanQueue::new(KEPT_SPANS, KEPT_BYTES));
     let processor = Processor::new(Arc::clone(&queue), KEPT_SPANS);
-    Spans { provider: provider(config, Arc::new(processor)), queue }
+    Spans { provider: provider(config, Arc::new(processor)), queue, timings: Arc::default() }
 }
 
 fn provider(config: &Config, sink: Arc<dyn Sink>) -> Provider {
@@ -99,6 +101,11 @@ impl Spans {
     /// The account of all spans.
     pub(crate) fn ledger(&self) -> SpanLedger {
         self.queue.ledger()
+    }
+
+    /// How long the receiver took.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
     }
 
     /// Delivers what waits now; `false` if the deadline passed first.

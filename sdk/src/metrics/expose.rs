@@ -44,9 +44,8 @@ fn answer(registry: &Registry, headers: &HeaderMap) -> Response<Body> {
         Format::OpenMetrics => (OPENMETRICS, text::openmetrics(&snapshot)),
         Format::Prometheus => (PROMETHEUS, text::prometheus(&snapshot)),
     };
-    let zipped = negotiate::wants_gzip(&listed(headers, &ACCEPT_ENCODING))
-        .then(|| gzip(text.as_bytes()))
-        .flatten();
+    let zipped =
+        negotiate::wants_gzip(&listed(headers, &ACCEPT_ENCODING)).then(|| gzip(&text)).flatten();
     let is_zipped = zipped.is_some();
     let body = zipped.map_or_else(|| Bytes::from(text), Bytes::from);
     let mut response = Response::new(Body::from(body));

@@ -49,7 +49,7 @@ pub(super) struct HistogramCore {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Bounds {
     pub(super) values: Box<[f64]>,
-    /// As the label `le` has them, the infinite one last.
+    /// As the label `le` has them and with what ends the labels, the infinite one last.
     pub(super) texts: Box<[Box<str>]>,
 }
 
@@ -61,7 +61,7 @@ impl Bounds {
         values.dedup();
         values.truncate(MAX_BOUNDS);
         let texts = values.iter().copied().chain([f64::INFINITY]);
-        let texts = texts.map(|bound| name::canonical(bound).into()).collect();
+        let texts = texts.map(|bound| format!("{}\"}} ", name::canonical(bound)).into()).collect();
         Self { values: values.into(), texts }
     }
 }

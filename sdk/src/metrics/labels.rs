@@ -130,7 +130,7 @@ fn render(names: &[(String, usize)], attributes: &[KeyValue]) -> String {
         }
         text.push_str(name);
         text.push_str("=\"");
-        escape_into(&mut text, &attributes[*index].value.as_str());
+        text.extend(escaped(&attributes[*index].value.as_str()));
         let mut others: Vec<_> = names[position + 1..]
             .iter()
             .filter(|(other, _)| other == name)
@@ -139,26 +139,36 @@ fn render(names: &[(String, usize)], attributes: &[KeyValue]) -> String {
         others.sort_by(|a, b| a.key.cmp(&b.key));
         for other in others {
             text.push(';');
-            escape_into(&mut text, &other.value.as_str());
+            text.extend(escaped(&other.value.as_str()));
         }
         text.push('"');
     }
     text
 }
 
-/// Writes a label's value: quotes, backslashes and line breaks are escaped, everything else may stand.
-pub(super) fn escape_into(text: &mut String, value: &str) {
+/// The pieces of a label's value as it is written: quotes, backslashes and line breaks are escaped,
+/// everything else may stand.
+pub(super) fn escaped(value: &str) -> impl Iterator<Item = &str> {
     let mut rest = value;
-    while let Some(at) = rest.find(['\\', '"', '\n']) {
-        text.push_str(&rest[..at]);
-        text.push_str(match rest.as_bytes()[at] {
-            b'\n' => "\\n",
-            b'"' => "\\\"",
-            _ => "\\\\",
-        });
-        rest = &rest[at + 1..];
+    std::iter::from_fn(move || {
+        let special = rest.bytes().position(|byte| matches!(byte, b'\\' | b'"' | b'\n'));
+        let (piece, after) = match special {
+            Some(0) => (escape(rest), rest.get(1..).unwrap_or_default()),
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        rest = after;
+        Some(piece).filter(|piece| !piece.is_empty())
+    })
+}
+
+/// What stands for the first character.
+fn escape(special: &str) -> &'static str {
+    match special.as_bytes().first() {
+        Some(b'\n') => "\\n",
+        Some(b'"') => "\\\"",
+        _ => "\\\\",
     }
-    text.push_str(rest);
 }
 
 /// The labels that were looked for, to keep.

@@ -74,6 +74,11 @@ pub(super) fn label_name(key: &str) -> String {
     name
 }
 
+/// The same without a copy where the key is a name already.
+pub(super) fn into_label_name(key: String) -> String {
+    if is_label_name(&key) { key } else { label_name(&key) }
+}
+
 /// The family's name for an OpenTelemetry instrument, without a counter's `_total`.
 pub(super) fn of_instrument(name: &str, unit: &str, is_counter: bool, is_gauge: bool) -> String {
     let is_part_of_word = |c: char| c.is_ascii_alphanumeric() || c == ':';

@@ -12,10 +12,12 @@ use opentelemetry::KeyValue;
 
 use super::definition::{Definition, Kind};
 use super::exemplar::unix_nanos;
+use super::histogram::Bounds;
 use super::instrument::{Context, Source};
 use super::labels::{LabelSet, pair};
 use super::push::PushLedger;
 use super::snapshot::{Family, HistogramValue, Number, Point, Value};
+use crate::otlp::{TIMING_BOUNDS, TimingReading};
 pub(super) use process::Process;
 pub(super) use runtime::WatchedRuntime;
 
@@ -75,6 +77,7 @@ table! {
     "spanline_spans_queued" Gauge "" "Spans that wait or are on their way"
     "spanline_spans_dropped_total" Counter "reason" "Spans that were dropped"
     "spanline_panics_total" Counter "" "Panics that were seen, and written as a line each"
+    "spanline_sdk_export_duration_seconds" Histogram "signal, outcome" "How long the receiver of traces or metrics took for a request"
     "spanline_metric_pushes_total" Counter "result" "Pushes of metrics"
     "spanline_metric_points_rejected_total" Counter "" "Data points that the receiver rejected out of pushes that it took"
     "spanline_metric_overflows_total" Counter "" "Look-ups that ended at a family's overflow series"
@@ -213,15 +216,38 @@ pub(crate) struct LedgerReading {
     pub(crate) spans_exported: u64,
     pub(crate) spans_queued: u64,
     pub(crate) spans_dropped: Vec<(&'static str, u64)>,
+    /// How long the receiver took, by outcome.
+    pub(crate) span_exports: Vec<TimingReading>,
     pub(crate) panics: u64,
 }
 
 /// Asks for the account with each snapshot.
-pub(super) struct Ledgers<F>(pub(super) F);
+pub(super) struct Ledgers<F> {
+    told: F,
+    pushes: Arc<PushLedger>,
+    bounds: Arc<Bounds>,
+}
+
+impl<F> Ledgers<F> {
+    pub(super) fn new(told: F, pushes: Arc<PushLedger>) -> Self {
+        Self { told, pushes, bounds: Arc::new(Bounds::new(TIMING_BOUNDS)) }
+    }
+
+    fn timing(&self, signal: &'static str, reading: TimingReading) -> (Vec<KeyValue>, Value) {
+        let TimingReading { outcome, counts, sum } = reading;
+        let histogram = HistogramValue {
+            bounds: Arc::clone(&self.bounds),
+            examples: vec![None; counts.len()],
+            counts,
+            sum: sum.as_secs_f64(),
+        };
+        (vec![pair("signal", signal), pair("outcome", outcome)], Value::Histogram(histogram))
+    }
+}
 
 impl<F: Fn() -> LedgerReading + Send + Sync> Read for Ledgers<F> {
     fn read(&self, readings: &mut Readings<'_>) {
-        let told = (self.0)();
+        let told = (self.told)();
         for (name, count) in [
             ("spanline_lines_emitted_total", told.lines_emitted),
             ("spanline_lines_written_total", told.lines_written),
@@ -235,6 +261,10 @@ impl<F: Fn() -> LedgerReading + Send + Sync> Read for Ledgers<F> {
         }
         readings.each("spanline_lines_dropped_total", "reason", told.lines_dropped);
         readings.each("spanline_spans_dropped_total", "reason", told.spans_dropped);
+        let of_spans = told.span_exports.into_iter().map(|reading| self.timing("traces", reading));
+        let pushes = self.pushes.timings.read().into_iter();
+        let pushes = pushes.map(|reading| self.timing("metrics", reading));
+        readings.add("spanline_sdk_export_duration_seconds", of_spans.chain(pushes).collect());
     }
 }
 

@@ -134,11 +134,13 @@ fn example(exemplar: model::Exemplar) -> Option<Example> {
         seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.nanos).ok()?)
     });
     let labels = exemplar.label.into_iter();
-    let labels: Box<[_]> =
-        labels.map(|label| (name::label_name(&label.name), label.value)).collect();
+    let labels: Vec<_> =
+        labels.map(|label| (name::into_label_name(label.name), label.value)).collect();
+    let bytes = |(name, value): &(String, String)| name.len() + value.len();
     let runes = |(name, value): &(String, String)| name.chars().count() + value.chars().count();
-    // A scraper gives up on the whole page for one that is too long.
-    let is_short = labels.iter().map(runes).sum::<usize>() <= MAX_EXEMPLAR_RUNES;
+    // A scraper gives up on the whole page for one that is too long. There are never more runes than bytes.
+    let is_short = labels.iter().map(bytes).sum::<usize>() <= MAX_EXEMPLAR_RUNES
+        || labels.iter().map(runes).sum::<usize>() <= MAX_EXEMPLAR_RUNES;
     let labels = ExampleLabels::Own(labels);
     is_short.then_some(Example { value: exemplar.value, unix_nanos, labels })
 }

@@ -20,7 +20,7 @@ use super::otlp::Encoder;
 use super::registry::Registry;
 use super::text;
 use crate::config::PushConfig;
-use crate::otlp::{self, Answer, Sender};
+use crate::otlp::{self, Answer, Sender, Timings};
 
 /// The first pause before a push is tried again; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -39,6 +39,7 @@ pub(super) struct PushLedger {
     pub(super) failed: AtomicU64,
     /// Data points that the receiver rejected out of pushes that it took.
     pub(super) rejected_points: AtomicU64,
+    pub(super) timings: Arc<Timings>,
 }
 
 impl PushLedger {
@@ -75,7 +76,7 @@ impl Push {
         let endpoint = &config.otlp.endpoint;
         let way = Way::Otlp(Box::new(Otlp {
             encoder: Encoder::new(resource, config.temporality),
-            sender: otlp::connect(&config.otlp),
+            sender: otlp::timed(otlp::connect(&config.otlp), &ledger.timings),
             try_timeout: config.otlp.timeout,
             timeout: config.timeout,
             endpoint: format!("{} ({})", endpoint.uri, endpoint.because_of),
@@ -159,7 +160,7 @@ impl Way {
             Self::Console => {
                 let text = text::openmetrics(&registry.snapshot());
                 // Nobody is told if stdout is closed: there is nowhere to tell it.
-                let _ = io::stdout().lock().write_all(text.as_bytes());
+                let _ = io::stdout().lock().write_all(&text);
             }
         }
     }

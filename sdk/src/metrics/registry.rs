@@ -176,24 +176,27 @@ impl Registry {
 
     /// Every metric as OpenMetrics 1.0 text, exemplars included.
     pub fn to_openmetrics(&self) -> String {
-        text::openmetrics(&self.snapshot())
+        string(text::openmetrics(&self.snapshot()))
     }
 
     /// Every metric in Prometheus's text format 0.0.4, which has no exemplars.
     pub fn to_prometheus_text(&self) -> String {
-        text::prometheus(&self.snapshot())
+        string(text::prometheus(&self.snapshot()))
     }
 
     /// The numbers of this moment. What observes meanwhile is not held up.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let sources = self.shared.sources.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut families = Vec::with_capacity(sources.len());
+        let mut read = Vec::new();
         for source in sources {
             // A source may run the service's code: its panic costs its own families and no more.
-            let mut read = Vec::new();
             match catch_unwind(AssertUnwindSafe(|| source.read(&mut read))) {
                 Ok(()) => families.append(&mut read),
-                Err(_) => Losses::count(&self.shared.context.losses.conflicts),
+                Err(_) => {
+                    read.clear();
+                    Losses::count(&self.shared.context.losses.conflicts);
+                }
             }
         }
         Snapshot { target: self.shared.target.clone(), ..Snapshot::new(unix_nanos(), families) }
@@ -259,6 +262,11 @@ impl Registry {
     pub(super) fn context(&self) -> &Context {
         &self.shared.context
     }
+}
+
+/// An exposition is made of texts, so it is one.
+fn string(exposition: Vec<u8>) -> String {
+    String::from_utf8(exposition).unwrap_or_default()
 }
 
 impl fmt::Debug for Registry {

@@ -71,7 +71,7 @@ pub(super) enum ExampleLabels {
         span_id: [u8; 8],
     },
     /// Those of a prometheus-client metric.
-    Own(Box<[(String, String)]>),
+    Own(Vec<(String, String)>),
 }
 
 impl Snapshot {

@@ -1,7 +1,9 @@
 //! The texts that a scraper reads: OpenMetrics 1.0, with exemplars, and Prometheus's 0.0.4, without.
 
+use std::ops::Range;
+
 use super::definition::Kind;
-use super::labels::escape_into;
+use super::labels::escaped;
 use super::name;
 use super::snapshot::{Example, ExampleLabels, Family, HistogramValue, Number, Snapshot, Value};
 use crate::context::SpanIds;
@@ -16,18 +18,18 @@ enum Format {
 }
 
 /// A snapshot as OpenMetrics 1.0. There are no `_created` samples: Prometheus would store each as a series.
-pub(super) fn openmetrics(snapshot: &Snapshot) -> String {
+pub(super) fn openmetrics(snapshot: &Snapshot) -> Vec<u8> {
     let mut text = write(snapshot, Format::OpenMetrics);
-    text.push_str("# EOF\n");
+    text.extend_from_slice(b"# EOF\n");
     text
 }
 
 /// A snapshot in the format 0.0.4.
-pub(super) fn prometheus(snapshot: &Snapshot) -> String {
+pub(super) fn prometheus(snapshot: &Snapshot) -> Vec<u8> {
     write(snapshot, Format::Prometheus)
 }
 
-fn write(snapshot: &Snapshot, format: Format) -> String {
+fn write(snapshot: &Snapshot, format: Format) -> Vec<u8> {
     let samples: usize = snapshot
         .families
         .iter()
@@ -37,7 +39,8 @@ fn write(snapshot: &Snapshot, format: Format) -> String {
             Value::Histogram(histogram) => histogram.counts.len() + 2,
         })
         .sum();
-    let mut writer = Writer { text: String::with_capacity(samples * BYTES_PER_SAMPLE), format };
+    let text = Vec::with_capacity(samples * BYTES_PER_SAMPLE);
+    let mut writer = Writer { text, start: String::new(), format };
     if let Some(target) = &snapshot.target {
         let (family, kind) = match format {
             Format::OpenMetrics => ("target", "info"),
@@ -45,7 +48,7 @@ fn write(snapshot: &Snapshot, format: Format) -> String {
         };
         writer.push(&["# HELP ", family, " Who is measured\n# TYPE ", family, " ", kind, "\n"]);
         writer.name_and_labels("target", "_info", &target.text);
-        writer.text.push_str("1\n");
+        writer.push(&["1\n"]);
     }
     for family in snapshot.families.iter().filter(|family| !family.points.is_empty()) {
         writer.family(family);
@@ -53,8 +56,11 @@ fn write(snapshot: &Snapshot, format: Format) -> String {
     writer.text
 }
 
+/// What is written is text; the bytes are not checked to be, one piece after the other.
 struct Writer {
-    text: String,
+    text: Vec<u8>,
+    /// With what each bucket of a histogram begins.
+    start: String,
     format: Format,
 }
 
@@ -101,28 +107,24 @@ impl Writer {
     }
 
     fn histogram(&mut self, name: &str, labels: &str, histogram: &HistogramValue) {
-        let mut start = String::with_capacity(name.len() + labels.len() + 16);
-        start.push_str(name);
-        start.push_str("_bucket{");
-        if !labels.is_empty() {
-            start.push_str(labels);
-            start.push(',');
-        }
-        start.push_str("le=\"");
+        self.start.clear();
+        self.start.extend([name, "_bucket{", labels]);
+        self.start.push_str(if labels.is_empty() { "le=\"" } else { ",le=\"" });
         let mut total = 0_u64;
         let buckets = histogram.counts.iter().zip(&histogram.bounds.texts);
         for ((count, bound), example) in buckets.zip(&histogram.examples) {
             total += count;
-            self.push(&[&start, bound, "\"} "]);
+            self.text.extend_from_slice(self.start.as_bytes());
+            self.text.extend_from_slice(bound.as_bytes());
             self.unsigned(total);
             self.end_sample(example.as_ref());
         }
         self.name_and_labels(name, "_sum", labels);
         self.float(histogram.sum);
-        self.text.push('\n');
+        self.text.push(b'\n');
         self.name_and_labels(name, "_count", labels);
         self.unsigned(total);
-        self.text.push('\n');
+        self.text.push(b'\n');
     }
 
     fn name_and_labels(&mut self, name: &str, suffix: &str, labels: &str) {
@@ -139,79 +141,88 @@ impl Writer {
         {
             self.example(example);
         }
-        self.text.push('\n');
+        self.text.push(b'\n');
     }
 
     fn example(&mut self, example: &Example) {
         match &example.labels {
             ExampleLabels::Trace { trace_id, span_id } => {
                 let ids = SpanIds { trace_id: *trace_id, span_id: *span_id, sampled: true };
-                let (trace_id, span_id) = (ids.trace_hex(), ids.span_hex());
-                let [trace_id, span_id] = [&trace_id[..], &span_id]
-                    .map(|digits| std::str::from_utf8(digits).unwrap_or_default());
-                self.push(&[" # {trace_id=\"", trace_id, "\",span_id=\"", span_id, "\"} "]);
+                self.text.extend_from_slice(&exemplar_labels(&ids));
             }
             ExampleLabels::Own(labels) => {
-                self.text.push_str(" # {");
+                self.push(&[" # {"]);
                 for (index, (name, value)) in labels.iter().enumerate() {
                     self.push(&[if index == 0 { "" } else { "," }, name, "=\""]);
-                    escape_into(&mut self.text, value);
-                    self.text.push('"');
+                    escaped(value).for_each(|piece| self.push(&[piece]));
+                    self.push(&["\""]);
                 }
-                self.text.push_str("} ");
+                self.push(&["} "]);
             }
         }
         self.float(example.value);
         if let Some(nanos) = example.unix_nanos {
-            self.text.push(' ');
+            self.text.push(b' ');
             self.unsigned(nanos / 1_000_000_000);
             let millis = nanos / 1_000_000 % 1_000;
             let digits = [millis / 100, millis / 10 % 10, millis % 10];
-            self.text.push('.');
-            self.text.extend(digits.map(|digit| char::from(b"0123456789"[digit as usize % 10])));
+            let [hundreds, tens, ones] = digits.map(|digit| b"0123456789"[digit as usize % 10]);
+            self.text.extend_from_slice(&[b'.', hundreds, tens, ones]);
         }
     }
 
     fn help(&mut self, help: &str) {
-        for c in help.chars() {
-            match (c, self.format) {
-                ('\\', _) => self.text.push_str("\\\\"),
-                ('\n', _) => self.text.push_str("\\n"),
-                ('"', Format::OpenMetrics) => self.text.push_str("\\\""),
-                _ => self.text.push(c),
-            }
+        for piece in help.split_inclusive(['\\', '\n', '"']) {
+            let (before, escape) = match (piece.chars().next_back(), self.format) {
+                (Some('\\'), _) => (&piece[..piece.len() - 1], "\\\\"),
+                (Some('\n'), _) => (&piece[..piece.len() - 1], "\\n"),
+                (Some('"'), Format::OpenMetrics) => (&piece[..piece.len() - 1], "\\\""),
+                _ => (piece, ""),
+            };
+            self.push(&[before, escape]);
         }
     }
 
     fn number(&mut self, number: Number) {
         match number {
             Number::Unsigned(number) => self.unsigned(number),
-            Number::Signed(number) => {
-                self.text.push_str(itoa::Buffer::new().format(number));
-            }
+            Number::Signed(number) => self.push(&[itoa::Buffer::new().format(number)]),
             Number::Float(number) => self.float(number),
         }
     }
 
     fn unsigned(&mut self, number: u64) {
-        self.text.push_str(itoa::Buffer::new().format(number));
+        self.text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 
     fn float(&mut self, number: f64) {
-        self.text.push_str(if number.is_nan() {
+        let mut buffer = zmij::Buffer::new();
+        let text = if number.is_nan() {
             "NaN"
         } else if number == f64::INFINITY {
             "+Inf"
         } else if number == f64::NEG_INFINITY {
             "-Inf"
         } else {
-            return self.text.push_str(zmij::Buffer::new().format_finite(number));
-        });
+            buffer.format_finite(number)
+        };
+        self.text.extend_from_slice(text.as_bytes());
     }
 
     fn push(&mut self, parts: &[&str]) {
         for part in parts {
-            self.text.push_str(part);
+            self.text.extend_from_slice(part.as_bytes());
         }
     }
+}
+
+/// The ids' labels in one piece, with what stands around them: nearly every line of a large page has them.
+fn exemplar_labels(ids: &SpanIds) -> [u8; 76] {
+    const TRACE_ID: Range<usize> = 14..46;
+    const SPAN_ID: Range<usize> = 57..73;
+    let mut text =
+        *b" # {trace_id=\"................................\",span_id=\"................\"} ";
+    text[TRACE_ID].copy_from_slice(&ids.trace_hex());
+    text[SPAN_ID].copy_from_slice(&ids.span_hex());
+    text
 }

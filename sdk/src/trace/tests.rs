@@ -87,7 +87,7 @@ fn start_with(config: ExportConfig, script: impl Fn(u64) -> Act + Send + Sync + 
     let vars = std::collections::HashMap::new();
     let config = Config::read(&Overrides::default(), &mut Reader::new(&vars));
     let provider = provider(&config, Arc::new(processor));
-    Setup { spans: Spans { provider, queue }, taken }
+    Setup { spans: Spans { provider, queue, timings: Arc::default() }, taken }
 }
 
 impl Setup {

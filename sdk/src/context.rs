@@ -98,24 +98,15 @@ impl Drop for Alive {
     fn drop(&mut self) {}
 }
 
-/// `00` to `ff`.
-static HEX_PAIRS: [[u8; 2]; 256] = {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let mut pairs = [[b'0'; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 0x0f]];
-        byte += 1;
-    }
-    pairs
-};
-
+/// Without a table, so that several bytes are turned at once.
 #[inline]
 fn hex<const BYTES: usize, const DIGITS: usize>(bytes: &[u8; BYTES]) -> [u8; DIGITS] {
     const { assert!(DIGITS == BYTES * 2) };
-    let mut digits = [b'0'; DIGITS];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&HEX_PAIRS[usize::from(*byte)]);
+    let digit = |nibble: u8| nibble + if nibble > 9 { b'a' - 10 } else { b'0' };
+    let mut digits = [0; DIGITS];
+    for index in 0..BYTES {
+        digits[2 * index] = digit(bytes[index] >> 4);
+        digits[2 * index + 1] = digit(bytes[index] & 0x0f);
     }
     digits
 }

@@ -15,6 +15,10 @@ static PAIRS: [[u8; 2]; 100] = {
 
 /// Appends a number.
 pub(crate) fn push_u64(out: &mut Out, number: u64) {
+    if let Some(digits) = usize::try_from(number).ok().and_then(|number| PAIRS.get(number)) {
+        let [_, ones] = digits;
+        return if number < 10 { out.push_ascii(&[*ones]) } else { out.push_ascii(digits) };
+    }
     let mut digits = [b'0'; 20];
     let mut first = digits.len();
     let mut rest = number;

@@ -28,8 +28,10 @@ impl Guard {
 
 /// Appends text as it is, but for control characters: for messages, which are prose.
 pub(crate) fn push_prose(out: &mut Out, text: Text<'_>, guard: Guard) {
-    let stops = if guard == Guard::On { CONTROL | EQUALS } else { CONTROL };
-    push_escaped(out, text.kept, stops, Dialect::Plain);
+    match guard {
+        Guard::On => push_escaped::<{ CONTROL | EQUALS }>(out, text.kept, Dialect::Plain),
+        Guard::Off => push_escaped::<CONTROL>(out, text.kept, Dialect::Plain),
+    }
     push_cut_mark(out, text);
 }
 
@@ -37,25 +39,32 @@ pub(crate) fn push_prose(out: &mut Out, text: Text<'_>, guard: Guard) {
 pub(crate) fn push_value(out: &mut Out, text: Text<'_>, guard: Guard) {
     let is_bare = !text.kept.is_empty()
         && text.cut_bytes == 0
-        && next_stop(text.kept.as_bytes(), NEVER_BARE).is_none();
+        && has_no_stop::<NEVER_BARE>(text.kept.as_bytes());
     if is_bare {
         out.push_str(text.kept);
         return;
     }
-    let stops = CONTROL | TAB | QUOTE | BACKSLASH;
-    let stops = if guard == Guard::On { stops | EQUALS } else { stops };
+    const QUOTED: u8 = CONTROL | TAB | QUOTE | BACKSLASH;
     out.push_ascii(b"\"");
-    push_escaped(out, text.kept, stops, Dialect::Plain);
+    match guard {
+        Guard::On => push_escaped::<{ QUOTED | EQUALS }>(out, text.kept, Dialect::Plain),
+        Guard::Off => push_escaped::<QUOTED>(out, text.kept, Dialect::Plain),
+    }
     push_cut_mark(out, text);
     out.push_ascii(b"\"");
 }
 
-/// Appends the `key=` of a `key=value` pair. In the key itself every character that could end it is
+/// Appends the ` key=` of a `key=value` pair. In the key itself every character that could end it is
 /// escaped, whatever the guard.
+#[inline]
 pub(crate) fn push_key(out: &mut Out, prefix: &str, name: &str, guard: Guard) {
-    out.push_str(prefix);
-    push_escaped(out, name, NEVER_BARE, Dialect::Key);
     let is_id_key = guard == Guard::On && names_an_id(name.as_bytes());
+    if prefix.is_empty() && !is_id_key && is_plain::<NEVER_BARE>(name.as_bytes()) {
+        return out.push_between(b' ', name, b'=');
+    }
+    out.push_ascii(b" ");
+    out.push_str(prefix);
+    push_escaped::<NEVER_BARE>(out, name, Dialect::Key);
     if is_id_key {
         out.push_ascii(b"\\x3d");
     } else {
@@ -76,16 +85,22 @@ pub(crate) fn push_json(out: &mut Out, text: Text<'_>) {
 
 /// Appends text as the inside of a JSON string.
 pub(crate) fn push_json_part(out: &mut Out, text: &str) {
-    push_escaped(out, text, CONTROL | TAB | QUOTE | BACKSLASH | EQUALS, Dialect::Json);
+    push_escaped::<{ CONTROL | TAB | QUOTE | BACKSLASH | EQUALS }>(out, text, Dialect::Json);
 }
 
 /// `…[+N bytes]`, where N is what was cut.
+#[inline]
 pub(crate) fn push_cut_mark(out: &mut Out, text: Text<'_>) {
     if text.cut_bytes > 0 {
-        out.push_str("…[+");
-        super::digits::push_u64(out, text.cut_bytes as u64);
-        out.push_str(" bytes]");
+        push_cut_bytes(out, text.cut_bytes);
     }
+}
+
+#[cold]
+fn push_cut_bytes(out: &mut Out, bytes: usize) {
+    out.push_str("…[+");
+    super::digits::push_u64(out, bytes as u64);
+    out.push_str(" bytes]");
 }
 
 /// How an escape is spelled.
@@ -132,46 +147,63 @@ fn class(byte: u8) -> u8 {
 }
 
 /// Where the first byte of these classes is.
+fn find_stop(bytes: &[u8], stops: u8) -> Option<usize> {
+    bytes.iter().position(|byte| class(*byte) & stops != 0)
+}
+
+#[inline]
+fn has_no_stop<const STOPS: u8>(bytes: &[u8]) -> bool {
+    is_plain::<STOPS>(bytes) || find_stop(bytes, STOPS).is_none()
+}
+
+/// Whether there is no stop; "yes" is certain.
 ///
-/// Hardly any text has one, so eight bytes are asked at once; only those that may hold one are looked at.
-fn next_stop(bytes: &[u8], stops: u8) -> Option<usize> {
-    let (eights, rest) = bytes.as_chunks::<8>();
-    let mut at = 0;
-    for eight in eights {
-        if may_stop(u64::from_le_bytes(*eight), stops)
-            && let Some(step) = eight.iter().position(|byte| class(*byte) & stops != 0)
-        {
-            return Some(at + step);
-        }
-        at += 8;
-    }
-    rest.iter().position(|byte| class(*byte) & stops != 0).map(|step| at + step)
+/// Hardly any text has one, so eight bytes are asked at once; only a text that may have one is looked at.
+#[inline]
+fn is_plain<const STOPS: u8>(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<8>() else {
+        // So few bytes are asked faster one by one.
+        return bytes.iter().fold(0, |classes, byte| classes | class(*byte)) & STOPS == 0;
+    };
+    // The last eight overlap those before.
+    let (eights, _) = bytes.as_chunks::<8>();
+    let may_stop = |eight: &[u8; 8]| may_stop::<STOPS>(u64::from_le_bytes(*eight));
+    !(eights.iter().any(may_stop) || may_stop(last))
 }
 
 /// Whether one of eight bytes may be a stop; "no" is certain.
 #[inline]
-fn may_stop(eight: u64, stops: u8) -> bool {
+fn may_stop<const STOPS: u8>(eight: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
     // The high bits of bytes below a bound; of a byte above one that is below, perhaps, too.
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
     let is = |byte: u8| below(eight ^ (ONES * u64::from(byte)), 1);
-    let lowest = if stops & SPACE != 0 { 0x21 } else { 0x20 };
+    let lowest = if STOPS & SPACE != 0 { 0x21 } else { 0x20 };
     let mut found = eight | below(eight, lowest) | is(0x7f);
-    if stops & EQUALS != 0 {
+    if STOPS & EQUALS != 0 {
         found |= is(b'=');
     }
-    if stops & QUOTE != 0 {
+    if STOPS & QUOTE != 0 {
         found |= is(b'"') | is(b'\\');
     }
     found & HIGH_BITS != 0
 }
 
+/// What is a stop is known where this is called, so that each caller asks for no more than it must.
 #[inline]
-fn push_escaped(out: &mut Out, text: &str, stops: u8, dialect: Dialect) {
+fn push_escaped<const STOPS: u8>(out: &mut Out, text: &str, dialect: Dialect) {
+    if is_plain::<STOPS>(text.as_bytes()) {
+        out.push_str(text);
+    } else {
+        escape(out, text, STOPS, dialect);
+    }
+}
+
+fn escape(out: &mut Out, text: &str, stops: u8, dialect: Dialect) {
     let mut rest = text;
     let mut at = 0;
-    while let Some(step) = next_stop(&rest.as_bytes()[at..], stops) {
+    while let Some(step) = find_stop(&rest.as_bytes()[at..], stops) {
         at += step;
         let Some(stop) = rest[at..].chars().next() else { break };
         let is_harmless = match stop {
@@ -245,18 +277,27 @@ mod tests {
         out.as_str().to_owned()
     }
 
-    #[test]
-    fn a_stop_is_found_wherever_it_is() {
-        for stops in [CONTROL, CONTROL | EQUALS, CONTROL | TAB | QUOTE | BACKSLASH, NEVER_BARE] {
-            for byte in 0..=255 {
-                for place in 0..20 {
-                    let mut bytes = [b'~'; 20];
-                    bytes[place] = byte;
-                    let expected = (class(byte) & stops != 0).then_some(place);
-                    assert_eq!(next_stop(&bytes, stops), expected, "{byte} at {place}");
+    fn assert_found_everywhere<const STOPS: u8>() {
+        for byte in 0..=255 {
+            for place in 0..20 {
+                let mut bytes = [b'x'; 20];
+                bytes[place] = byte;
+                let is_stop = class(byte) & STOPS != 0;
+                // A text of any length that ends here or later, or begins here or before.
+                for text in (0..=place).map(|start| &bytes[start..]).chain([&bytes[..=place]]) {
+                    assert!(!(is_stop && is_plain::<STOPS>(text)), "{byte} in {text:?}");
+                    assert_eq!(has_no_stop::<STOPS>(text), !is_stop, "{byte} in {text:?}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_stop_is_found_wherever_it_is() {
+        assert_found_everywhere::<CONTROL>();
+        assert_found_everywhere::<{ CONTROL | EQUALS }>();
+        assert_found_everywhere::<{ CONTROL | TAB | QUOTE | BACKSLASH }>();
+        assert_found_everywhere::<NEVER_BARE>();
     }
 
     #[test]
@@ -290,11 +331,11 @@ mod tests {
 
     #[test]
     fn a_key_cannot_end_early_or_pass_for_an_id() {
-        assert_eq!(key("sku", Guard::On), "sku=");
-        assert_eq!(key("a b=\"\\\n", Guard::Off), "a\\x20b\\x3d\\x22\\\\\\n=");
-        assert_eq!(key("my_trace_id", Guard::Off), "my_trace_id=");
-        assert_eq!(key("my_trace_id", Guard::On), "my_trace_id\\x3d");
-        assert_eq!(key("trace_id=x", Guard::Off), "trace_id\\x3dx=");
+        assert_eq!(key("sku", Guard::On), " sku=");
+        assert_eq!(key("a b=\"\\\n", Guard::Off), " a\\x20b\\x3d\\x22\\\\\\n=");
+        assert_eq!(key("my_trace_id", Guard::Off), " my_trace_id=");
+        assert_eq!(key("my_trace_id", Guard::On), " my_trace_id\\x3d");
+        assert_eq!(key("trace_id=x", Guard::Off), " trace_id\\x3dx=");
     }
 
     #[test]

@@ -126,7 +126,9 @@ impl Fields {
     /// Forgets the last event. Of each value that comes, at most `max_value_bytes` are stored.
     pub(crate) fn reset(&mut self, max_value_bytes: usize, is_from_log_crate: bool) {
         self.arena.clear();
-        self.arena.shrink_to(KEPT_ARENA_BYTES);
+        if self.arena.capacity() > KEPT_ARENA_BYTES {
+            self.arena.shrink_to(KEPT_ARENA_BYTES);
+        }
         self.message = Piece::default();
         self.entries.clear();
         self.max_value_bytes = max_value_bytes;
@@ -137,6 +139,7 @@ impl Fields {
         self.text(self.message)
     }
 
+    #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
         self.entries.iter().map(|(name, stored)| {
             let value = match *stored {

@@ -113,9 +113,9 @@ fn names_an_id(key: &str) -> bool {
 
 /// ` key=value` for each field, without the first space where there is one already.
 pub(crate) fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guard: Guard) {
-    for (name, value) in fields.iter() {
-        if out.as_bytes().last() != Some(&b' ') {
-            out.push_ascii(b" ");
+    for (index, (name, value)) in fields.iter().enumerate() {
+        if index == 0 && out.as_bytes().ends_with(b" ") {
+            out.drop_last();
         }
         escape::push_key(out, prefix(name, own_keys), name, guard);
         match value {

@@ -28,13 +28,16 @@ use crate::context::{self, SpanIds};
 pub(crate) struct LineLayer {
     lines: Lines,
     options: LineOptions,
+    /// Whether the options ask for a hook's fields or those of spans.
+    has_extras: bool,
     /// The subscriber that this layer is part of; it knows the ids of spans that are not entered.
     dispatch: OnceLock<WeakDispatch>,
 }
 
 impl LineLayer {
     pub(super) fn new(lines: Lines, options: LineOptions) -> Self {
-        Self { lines, options, dispatch: OnceLock::new() }
+        let has_extras = options.hook.is_some() || options.span_fields == Some(true);
+        Self { lines, options, has_extras, dispatch: OnceLock::new() }
     }
 
     fn ids<S>(&self, event: &Event<'_>, target: &str, spans: &Context<'_, S>) -> Option<SpanIds>
@@ -135,7 +138,9 @@ where
         };
         self.lines.emit(is_from_log_crate, priority(origin.level), |fields| {
             event.record(fields);
-            self.add_extras(event, &origin, fields, &spans);
+            if self.has_extras {
+                self.add_extras(event, &origin, fields, &spans);
+            }
             origin
         });
     }

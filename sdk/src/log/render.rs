@@ -114,7 +114,9 @@ impl Renderer {
         let Parts { fields, line, second } = &mut *parts;
         fields.reset(self.max_line_bytes, is_from_log_crate);
         let origin = fill(fields);
-        self.extras.add_to(fields, &origin);
+        if self.extras.are_any() {
+            self.extras.add_to(fields, &origin);
+        }
         // What panics in the middle of a line may be a format of the program's own: it is not asked for the panic's.
         let is_plain = origin.is_panic && is_inside_another && self.has_own_format;
         self.write(now, &origin, is_plain, fields, second, line);
@@ -193,6 +195,10 @@ impl Extras {
         }
     }
 
+    fn are_any(&self) -> bool {
+        !self.fixed.is_empty() || self.location || self.thread
+    }
+
     fn add_to(&self, fields: &mut Fields, origin: &Origin<'_>) {
         for (name, value) in &self.fixed {
             extra::add(fields, name, value);
@@ -225,6 +231,7 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     /// Writes the line anew; tells its length.
+    #[inline(always)]
     fn write(&mut self) -> usize {
         self.line.clear(KEPT_LINE_BYTES);
         let event = LineEvent {
@@ -248,12 +255,19 @@ impl Draft<'_> {
         self.line.len()
     }
 
-    fn write_keeping(&mut self, place: Place, bytes: usize) -> usize {
-        self.fields.keep(place, bytes);
+    /// Most lines are written once: for them, the above has no call.
+    #[cold]
+    fn write_again(&mut self) -> usize {
         self.write()
     }
 
+    fn write_keeping(&mut self, place: Place, bytes: usize) -> usize {
+        self.fields.keep(place, bytes);
+        self.write_again()
+    }
+
     /// Shortens the longest value; if that is not enough, the next; at last what names the event.
+    #[cold]
     fn cut(&mut self) {
         let max = self.renderer.max_line_bytes;
         // Cutting less than this would cost more for saying so than it saves.
@@ -269,10 +283,10 @@ impl Draft<'_> {
         }
         self.target = self.target.cut_to(FALLBACK_TARGET_BYTES);
         self.max_file_bytes = FALLBACK_TARGET_BYTES;
-        while self.write() > max && self.fields.pop() {}
+        while self.write_again() > max && self.fields.pop() {}
         if self.line.len() > max {
             self.is_last_try = true;
-            self.write();
+            self.write_again();
         }
     }
 

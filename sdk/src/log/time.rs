@@ -1,10 +1,10 @@
 //! When an event happened, as text. Seconds are turned into a date once per second and thread.
 
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::digits::two;
 use super::out::Out;
@@ -63,11 +63,11 @@ pub(crate) struct Instant {
 
 impl Instant {
     pub(crate) fn now() -> Self {
+        let now = clock_gettime(ClockId::Realtime);
         // A clock that stands before 1970 is broken; the epoch itself says so clearly enough.
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
-            unix_seconds: i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX),
-            nanoseconds: since_epoch.subsec_nanos(),
+            unix_seconds: now.tv_sec.max(0),
+            nanoseconds: u32::try_from(now.tv_nsec).unwrap_or(0),
         }
     }
 
@@ -103,6 +103,7 @@ impl SecondCache {
     }
 
     /// The instant as text, in a zone that always goes with the same `owner`.
+    #[inline]
     pub(crate) fn write_out(
         &mut self,
         instant: Instant,
@@ -110,11 +111,17 @@ impl SecondCache {
         zone: &Zone,
     ) -> WrittenTime<'_> {
         if self.unix_seconds != instant.unix_seconds || self.owner != owner {
-            self.unix_seconds = instant.unix_seconds;
-            self.owner = owner;
-            (self.text, self.offset) = seconds_text(instant.unix_seconds, zone);
+            (self.unix_seconds, self.owner) = (instant.unix_seconds, owner);
+            self.write_anew(zone);
         }
         WrittenTime { seconds: &self.text, offset: self.offset.as_ref(), instant }
+    }
+}
+
+impl SecondCache {
+    #[cold]
+    fn write_anew(&mut self, zone: &Zone) {
+        (self.text, self.offset) = seconds_text(self.unix_seconds, zone);
     }
 }
 
@@ -158,22 +165,22 @@ impl WrittenTime<'_> {
     /// `2026-11-23T17:28:00.123456Z`, or with an offset for the `Z`.
     pub(crate) fn push_micros(self, out: &mut Out) {
         let micros = self.instant.nanoseconds / 1_000;
-        let mut text = *b"0000-00-00T00:00:00.000000";
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
         text[..SECONDS_TEXT].copy_from_slice(self.seconds);
         text[20..22].copy_from_slice(&two(micros / 10_000));
         text[22..24].copy_from_slice(&two(micros / 100));
         text[24..26].copy_from_slice(&two(micros));
         out.push_ascii(&text);
-        self.push_offset(out);
+        self.push_offset_for_z(out);
     }
 
     /// `2026-11-23T17:28:00.123Z`, or with an offset for the `Z`.
     pub(crate) fn push_millis(self, out: &mut Out) {
-        let mut text = *b"0000-00-00T00:00:00.000";
+        let mut text = *b"0000-00-00T00:00:00.000Z";
         text[..SECONDS_TEXT].copy_from_slice(self.seconds);
-        text[20..].copy_from_slice(&self.millis());
+        text[20..23].copy_from_slice(&self.millis());
         out.push_ascii(&text);
-        self.push_offset(out);
+        self.push_offset_for_z(out);
     }
 
     /// `2026-11-23 17:28:00,123`
@@ -192,10 +199,11 @@ impl WrittenTime<'_> {
         [b'0' + (millis / 100) as u8, tens, ones]
     }
 
-    fn push_offset(self, out: &mut Out) {
-        match self.offset {
-            None => out.push_ascii(b"Z"),
-            Some(offset) => out.push_ascii(offset),
+    /// Local time has its offset where UTC has the `Z`.
+    fn push_offset_for_z(self, out: &mut Out) {
+        if let Some(offset) = self.offset {
+            out.drop_last();
+            out.push_ascii(offset);
         }
     }
 }

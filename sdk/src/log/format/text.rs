@@ -17,15 +17,14 @@ pub(super) struct TextFormat {
 impl Layout for TextFormat {
     fn write(&self, event: &LineEvent<'_>, out: &mut Out) {
         event.time.push_micros(out);
-        out.push_ascii(b" ");
         if self.colors {
+            out.push_ascii(b" ");
             out.push_str(color(event.level));
+            out.push_str(upper_case(event.level));
+            out.push_ascii(b"\x1b[0m ");
+        } else {
+            out.push_str(between_spaces(event.level));
         }
-        out.push_str(upper_case(event.level));
-        if self.colors {
-            out.push_ascii(b"\x1b[0m");
-        }
-        out.push_ascii(b" ");
         if let Some(ids) = event.ids {
             out.push_ascii(b"[");
             push_ids(out, ids);
@@ -38,6 +37,17 @@ impl Layout for TextFormat {
         }
         escape::push_prose(out, event.fields.message(), guard);
         push_pairs(out, event.fields, &OWN_KEYS, guard);
+    }
+}
+
+/// The level, and what stands around it.
+const fn between_spaces(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => " ERROR ",
+        Level::WARN => " WARN ",
+        Level::INFO => " INFO ",
+        Level::DEBUG => " DEBUG ",
+        Level::TRACE => " TRACE ",
     }
 }
 

@@ -27,6 +27,7 @@ impl Guard {
 }
 
 /// Appends text as it is, but for control characters: for messages, which are prose.
+#[inline]
 pub(crate) fn push_prose(out: &mut Out, text: Text<'_>, guard: Guard) {
     match guard {
         Guard::On => push_escaped::<{ CONTROL | EQUALS }>(out, text.kept, Dialect::Plain),

@@ -139,24 +139,41 @@ impl Fields {
         self.text(self.message)
     }
 
-    #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
-        self.entries.iter().map(|(name, stored)| {
-            let value = match *stored {
-                Stored::Text(piece) => Value::Text(self.text(piece)),
-                Stored::I64(number) => Value::I64(number),
-                Stored::U64(number) => Value::U64(number),
-                Stored::I128(number) => Value::I128(number),
-                Stored::U128(number) => Value::U128(number),
-                Stored::F64(number) => Value::F64(number),
-                Stored::Bool(truth) => Value::Bool(truth),
-            };
-            let name = match *name {
-                Name::Static(name) => name,
-                Name::Stored { start, bytes } => &self.arena[start..start + bytes],
-            };
-            (name, value)
-        })
+        self.entries.iter().map(|(name, stored)| (self.name(name), self.value(stored)))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// One field by its number; nothing beyond the last. For the hottest loop, where the iterator above would be a
+    /// call for each field.
+    #[inline(always)]
+    pub(crate) fn get(&self, index: usize) -> Option<(&str, Value<'_>)> {
+        let (name, stored) = self.entries.get(index)?;
+        Some((self.name(name), self.value(stored)))
+    }
+
+    #[inline]
+    fn name(&self, name: &Name) -> &str {
+        match *name {
+            Name::Static(name) => name,
+            Name::Stored { start, bytes } => &self.arena[start..start + bytes],
+        }
+    }
+
+    #[inline]
+    fn value(&self, stored: &Stored) -> Value<'_> {
+        match *stored {
+            Stored::Text(piece) => Value::Text(self.text(piece)),
+            Stored::I64(number) => Value::I64(number),
+            Stored::U64(number) => Value::U64(number),
+            Stored::I128(number) => Value::I128(number),
+            Stored::U128(number) => Value::U128(number),
+            Stored::F64(number) => Value::F64(number),
+            Stored::Bool(truth) => Value::Bool(truth),
+        }
     }
 
     pub(crate) fn set_message(&mut self, message: fmt::Arguments<'_>) {
@@ -220,8 +237,9 @@ impl Fields {
         self.entries.pop().is_some()
     }
 
+    #[inline]
     fn text(&self, piece: Piece) -> Text<'_> {
-        let kept = &self.arena[piece.start..piece.start + piece.kept_bytes];
+        let kept = self.arena.get(piece.start..piece.start + piece.kept_bytes).unwrap_or_default();
         Text { kept, cut_bytes: piece.full_bytes - piece.kept_bytes }
     }
 

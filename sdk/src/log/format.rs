@@ -113,10 +113,12 @@ fn names_an_id(key: &str) -> bool {
 
 /// ` key=value` for each field, without the first space where there is one already.
 pub(crate) fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guard: Guard) {
-    for (index, (name, value)) in fields.iter().enumerate() {
-        if index == 0 && out.as_bytes().ends_with(b" ") {
-            out.drop_last();
-        }
+    if !fields.is_empty() && out.as_bytes().ends_with(b" ") {
+        out.drop_last();
+    }
+    let mut index = 0;
+    while let Some((name, value)) = fields.get(index) {
+        index += 1;
         escape::push_key(out, prefix(name, own_keys), name, guard);
         match value {
             Value::Text(text) => escape::push_value(out, text, guard),

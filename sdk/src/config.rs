@@ -50,6 +50,7 @@ pub(crate) struct Overrides {
     pub(crate) propagation: Option<Propagation>,
     pub(crate) copies_events: bool,
     pub(crate) skips_unsampled: bool,
+    pub(crate) slow_poll: Option<Duration>,
     pub(crate) sampler: Option<Sampler>,
     pub(crate) shutdown_timeout: Option<Duration>,
     pub(crate) resource_attributes: Vec<(String, String)>,

@@ -25,6 +25,7 @@ pub mod grpc;
 mod head;
 mod headers;
 mod method;
+mod polls;
 mod route;
 mod semconv;
 #[cfg(feature = "reqwest")]

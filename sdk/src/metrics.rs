@@ -21,9 +21,11 @@ mod meter;
 mod name;
 mod otlp;
 mod own;
+mod polls;
 mod prometheus;
 mod push;
 mod registry;
+mod rpc;
 mod series;
 mod shard;
 mod snapshot;
@@ -35,7 +37,9 @@ pub use exemplar::Exemplar;
 pub use family::Family;
 pub use gauge::Gauge;
 pub use histogram::Histogram;
+pub(crate) use polls::Polled;
 pub use registry::Registry;
+pub(crate) use rpc::{CallRecorder, EndedCall};
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,6 +70,9 @@ pub(crate) struct Metrics {
 pub(crate) struct RequestMetrics {
     pub(crate) server: http::Recorder,
     pub(crate) client: http::Recorder,
+    /// Of gRPC.
+    pub(crate) server_calls: CallRecorder,
+    pub(crate) client_calls: CallRecorder,
 }
 
 /// The ways out that are open.
@@ -112,8 +119,10 @@ impl Metrics {
     /// What the layers of requests record in; made once.
     pub(crate) fn of_requests(&self) -> RequestMetrics {
         RequestMetrics {
-            server: http::Recorder::new("server", &self.registry),
-            client: http::Recorder::new("client", &self.registry),
+            server: http::Recorder::of_server(&self.registry),
+            client: http::Recorder::of_client(&self.registry),
+            server_calls: CallRecorder::new("server", &self.registry),
+            client_calls: CallRecorder::new("client", &self.registry),
         }
     }
 

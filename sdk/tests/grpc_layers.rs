@@ -367,3 +367,41 @@ async fn options_are_those_of_http() {
     let servers = scene.telemetry.spans().into_iter().filter(|span| span.kind == SpanKind::Server);
     assert_eq!(servers.count(), 1, "the health check has none");
 }
+
+#[tokio::test]
+async fn calls_are_counted_by_method_and_status_on_both_sides_and_made_up_methods_are_one() {
+    let mut scene = scene().await;
+    for _ in 0..2 {
+        scene.unary(text("hello")).await.unwrap();
+    }
+    for made_up in ["/made.Up/One", "/made.Up/Two"] {
+        scene.call(made_up, text("hello")).await.unwrap_err();
+    }
+    // A server ends its span, and counts, a little later than the client has its answer.
+    let waited = tokio::time::timeout(Duration::from_secs(10), async {
+        while scene.telemetry.spans().len() < 8 {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.unwrap();
+    let text = scene.telemetry.registry().to_openmetrics();
+    let value = |side: &str, labels: &[&str]| {
+        let start = format!("rpc_{side}_call_duration_seconds_count{{rpc_system_name=\"grpc\"");
+        let is_wanted = |line: &&str| {
+            line.starts_with(&start) && labels.iter().all(|label| line.contains(label))
+        };
+        let lines: Vec<_> = text.lines().filter(is_wanted).collect();
+        let [line] = lines[..] else { panic!("{side} {labels:?}: {lines:#?} in\n{text}") };
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    let ok = ["rpc_method=\"test.Echo/Unary\"", "rpc_response_status_code=\"OK\""];
+    assert_eq!(value("server", &ok), "2");
+    let address = format!("server_address=\"{}\"", scene.address.host().unwrap());
+    assert_eq!(value("client", &[ok[0], ok[1], &address]), "2");
+    let unknown = ["rpc_method=\"_OTHER\"", "\"UNIMPLEMENTED\"", "error_type=\"UNIMPLEMENTED\""];
+    assert_eq!(value("server", &unknown), "2");
+    assert_eq!(value("client", &["made.Up/One", "error_type=\"UNIMPLEMENTED\""]), "1");
+    assert!(
+        text.contains("rpc_server_call_duration_seconds_bucket{") && text.contains("# {trace_id=")
+    );
+}

@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking, as its tests do")]
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::Path;
 use axum::routing::get;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -292,4 +294,79 @@ async fn what_reqwest_sends_is_counted_with_the_sizes_of_both_bodies() {
     assert_eq!(scraped.value("http_client_request_body_size_bytes_sum", &labels), 7.0);
     assert_eq!(scraped.value("http_client_response_body_size_bytes_sum", &labels), 6.0);
     scraped.nothing_is_active("client");
+}
+
+// === how requests are polled ===
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_holds_its_worker_up_is_counted_with_its_route_and_the_request_s_ids() {
+    let telemetry = testing::start();
+    let holds_up = async |Path(millis): Path<u64>| {
+        // The clock goes on within a poll, as it does beside work that does not yield.
+        tokio::time::advance(Duration::from_millis(millis)).await;
+        // And between polls, which is nobody's fault.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
+    let app = Router::new()
+        .route("/holds/up/{millis}", get(holds_up))
+        .route("/quick", get(async || ()))
+        .layer(spanline::http::server());
+    for path in ["/holds/up/10", "/holds/up/30", "/quick"] {
+        ask(&app, "GET", path).await;
+    }
+    let scraped = Scraped::of(&telemetry);
+    let slow = "spanline_http_server_slow_polls_total";
+    let labels = ["{http_route=\"/holds/up/{millis}\"}"];
+    assert_eq!(scraped.value(slow, &labels), 1.0, "10 ms are not longer than 10 ms");
+    assert_eq!(scraped.value(slow, &["/quick"]), 0.0);
+    let spans = telemetry.spans();
+    let exemplar = format!("span_id=\"{}\"", spans[1].span_id);
+    assert!(scraped.samples(slow, &labels)[0].contains(&exemplar), "{}", scraped.0);
+    let sum = |name: &str| scraped.value(&format!("{name}_sum"), &labels);
+    assert_eq!(sum("spanline_http_server_poll_time_seconds"), 0.04);
+    let duration = scraped.value("http_server_request_duration_seconds_sum", &["/holds/up"]);
+    assert!((2.04..2.1).contains(&duration), "{duration}: the timer rounds up to a millisecond");
+    let delays = scraped.samples("spanline_http_server_scheduling_delay_seconds_count", &[]);
+    assert!(delays.is_empty(), "nobody asked for them: {delays:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_threshold_of_a_slow_poll_can_be_set() {
+    let builder = spanline::builder("patient").slow_poll_threshold(Duration::from_millis(50));
+    let telemetry = testing::start_with(builder);
+    let holds_up = async |Path(millis): Path<u64>| {
+        tokio::time::advance(Duration::from_millis(millis)).await;
+    };
+    let app = Router::new().route("/{millis}", get(holds_up)).layer(spanline::http::server());
+    for path in ["/50", "/51"] {
+        ask(&app, "GET", path).await;
+    }
+    assert_eq!(Scraped::of(&telemetry).value("spanline_http_server_slow_polls_total", &[]), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_between_a_wake_and_the_poll_after_it_is_the_scheduling_delay() {
+    let telemetry = testing::start();
+    let wakes_itself = async || {
+        let mut is_woken = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut is_woken, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    };
+    let layer = spanline::http::server().measure_scheduling_delay();
+    let app = Router::new().route("/", get(wakes_itself)).layer(layer);
+    let mut answer = Box::pin(ask(&app, "GET", "/"));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(answer.as_mut().poll(&mut context).is_pending());
+    tokio::time::advance(Duration::from_millis(30)).await;
+    answer.await;
+    let scraped = Scraped::of(&telemetry);
+    let name = "spanline_http_server_scheduling_delay_seconds";
+    assert_eq!(scraped.value(&format!("{name}_sum"), &["{http_route=\"/\"}"]), 0.03);
+    assert_eq!(scraped.value(&format!("{name}_count"), &[]), 1.0);
 }

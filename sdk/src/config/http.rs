@@ -1,15 +1,22 @@
 //! What the HTTP layers go by.
 
+use std::time::Duration;
+
 use super::Overrides;
 use crate::error::Fault;
 use crate::vars::Reader;
 
+/// Longer than a worker should be kept from others.
+const DEFAULT_SLOW_POLL: Duration = Duration::from_millis(10);
+
 /// See the module.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct HttpConfig {
     pub(crate) propagation: Propagation,
     /// In place of the nine methods that the conventions know.
     pub(crate) known_methods: Option<Vec<&'static str>>,
+    /// A poll of a request that takes longer is slow.
+    pub(crate) slow_poll: Duration,
 }
 
 /// What is taken from callers, and told to those that are called.
@@ -55,9 +62,13 @@ impl HttpConfig {
             // Read once in a process, and wanted as long as it lives.
             words(&methods).into_iter().map(|method| &*method.leak()).collect()
         });
+        let slow_poll = reader
+            .parse("SPANLINE_SLOW_POLL_THRESHOLD", "a whole number of milliseconds")
+            .map(Duration::from_millis);
         Self {
             propagation: overrides.propagation.or(propagation).unwrap_or_default(),
             known_methods,
+            slow_poll: overrides.slow_poll.or(slow_poll).unwrap_or(DEFAULT_SLOW_POLL),
         }
     }
 }

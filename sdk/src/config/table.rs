@@ -139,6 +139,7 @@ const PROOFS: &[Proof] = &[
         "Propagation { trace_context: true, baggage: true }", "Propagation { trace_context: false, baggage: true }"),
     ("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "GET,QUERY", |of| format!("{:?}", of.config.http.known_methods),
         "None", r#"Some(["GET", "QUERY"])"#),
+    ("SPANLINE_SLOW_POLL_THRESHOLD", "25", |of| of.config.http.slow_poll.as_millis().to_string(), "10", "25"),
     ("OTEL_TRACES_EXPORTER", "otlp, Console", |of| format!("{:?}", of.config.export.as_ref().unwrap().ways),
         "Ways { otlp: true, console: false }", "Ways { otlp: true, console: true }"),
     ("OTEL_LOGS_EXPORTER", "syslog", FAULTS, "", "OTEL_LOGS_EXPORTER"),

@@ -1,12 +1,12 @@
 //! An exchange as the metrics see it: counted as under way while it lives, observed once at its end.
 
-use std::sync::OnceLock;
-use std::time::Instant;
-
 use opentelemetry::trace::SpanContext;
+use std::sync::OnceLock;
+use tokio::time::Instant;
 
 use super::exchange::{Error, Facts};
 use super::method::{Method, SLOTS};
+use super::polls::Polls;
 use super::route::Route;
 use crate::context::SpanIds;
 use crate::metrics::http::{Asked, Ended, ErrorType, Outcome, Recorder, Requests, UnderWay};
@@ -16,11 +16,21 @@ pub(super) struct Counted {
     under_way: UnderWay,
     request_bytes: Option<u64>,
     started: Instant,
+    polls: Option<Polls>,
 }
 
 impl Counted {
     pub(super) fn begin(requests: Requests, request_bytes: Option<u64>) -> Self {
-        Self { under_way: requests.begin(), request_bytes, started: Instant::now() }
+        Self { under_way: requests.begin(), request_bytes, started: Instant::now(), polls: None }
+    }
+
+    /// Has its polls watched.
+    pub(super) fn watching(self, polls: Polls) -> Self {
+        Self { polls: Some(polls), ..self }
+    }
+
+    pub(super) fn polls(&mut self) -> Option<&mut Polls> {
+        self.polls.as_mut()
     }
 
     /// The duration is that of a clock which nobody sets, so it is not the difference of the span's times.
@@ -35,6 +45,7 @@ impl Counted {
             duration: self.started.elapsed(),
             request_bytes: self.request_bytes,
             response_bytes: facts.response_bytes,
+            polled: self.polls.as_ref().map(Polls::polled),
             span: span.and_then(SpanIds::of),
         });
     }

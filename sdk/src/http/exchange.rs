@@ -2,6 +2,7 @@
 //! is known of it, for whoever counts.
 
 use std::borrow::Cow;
+use std::task;
 
 use http::StatusCode;
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceContextExt as _};
@@ -122,6 +123,27 @@ impl Exchange {
     /// Has the exchange observed at its end.
     pub(super) fn count(&mut self, counted: Option<Counted>) {
         self.counted = counted;
+    }
+
+    /// Does a piece of the work inside the span, as [`run`](Self::run) does, and watches how long it takes if that
+    /// is counted.
+    pub(super) fn poll<T>(
+        &mut self,
+        context: &mut task::Context<'_>,
+        work: impl FnOnce(&mut task::Context<'_>) -> T,
+    ) -> T {
+        let polls = self.counted.as_mut().and_then(Counted::polls);
+        let Some((poll, waker)) = polls.map(|polls| polls.begin(context.waker())) else {
+            return self.run(|| work(context));
+        };
+        let result = match waker {
+            Some(waker) => self.run(|| work(&mut task::Context::from_waker(&waker))),
+            None => self.run(|| work(context)),
+        };
+        if let Some(polls) = self.counted.as_mut().and_then(Counted::polls) {
+            polls.end(&poll);
+        }
+        result
     }
 
     /// So much of the answer's body was handed over.

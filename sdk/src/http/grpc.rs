@@ -21,10 +21,14 @@
 //! names that these had before, which back ends still look for (`rpc.system`, `rpc.service`,
 //! `rpc.grpc.status_code`). A stream's span ends with its status; one that is given up before ends as
 //! `CANCELLED`.
+//!
+//! How long calls take is told by `rpc_server_call_duration_seconds` and `rpc_client_call_duration_seconds`, by method
+//! and status. A server's calls of methods that it does not know are those of `_OTHER`.
 
 mod body;
 mod call;
 mod client;
+mod counted;
 mod method;
 mod server;
 mod status;

@@ -19,6 +19,7 @@ use super::current::current;
 use super::exchange::{Begin, Error, Exchange};
 use super::head::{Head, Recorded};
 use super::headers::Headers;
+use super::polls::Polls;
 use super::route::LastRoute;
 use super::start::{self, Place, Started};
 use super::{body, method};
@@ -51,6 +52,8 @@ struct Settings {
     request_headers: Vec<Recorded>,
     response_headers: Vec<Recorded>,
     tells: Option<traceresponse::Header>,
+    is_uncounted: bool,
+    is_delay_measured: bool,
 }
 
 impl ServerLayer {
@@ -72,6 +75,18 @@ impl ServerLayer {
     /// [`spanline::spawn`](crate::spawn) does.
     pub fn context_only(self) -> Self {
         self.with(|settings| settings.place = Place::Context)
+    }
+
+    /// Leaves requests out of the metrics, for a router inside one whose layer counts them already.
+    pub fn without_metrics(self) -> Self {
+        self.with(|settings| settings.is_uncounted = true)
+    }
+
+    /// Measures how long requests wait between being woken and being polled
+    /// (`spanline_http_server_scheduling_delay_seconds`): what they lose to others that keep the workers busy. It
+    /// costs an allocation for each request.
+    pub fn measure_scheduling_delay(self) -> Self {
+        self.with(|settings| settings.is_delay_measured = true)
     }
 
     /// Records a header of requests as `http.request.header.<name>`. Mind what it may hold: cookies
@@ -186,11 +201,14 @@ impl Shared {
         let begin =
             Begin { kind: SpanKind::Server, name, content: |content: &mut _| head.say(content) };
         let caller = Caller::of(&headers, request.headers(), settings.callers, propagation);
-        let counted = current.as_ref().map(|current| {
+        let counting = current.as_ref().filter(|_| !settings.is_uncounted);
+        let counted = counting.map(|current| {
             let scheme = semconv::scheme(request.uri());
             let received = Received { method: &method, scheme, route };
             let requests = self.requests.find(&current.metrics.server, received);
-            Counted::begin(requests, body::content_length(request.headers()))
+            let counted = Counted::begin(requests, body::content_length(request.headers()));
+            let polls = Polls::new(current.http.slow_poll);
+            counted.watching(if settings.is_delay_measured { polls.with_delay() } else { polls })
         });
         (start::server(current.as_deref(), settings.place, caller, begin), counted)
     }
@@ -220,7 +238,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(match this.exchange.as_mut() {
-            Some(exchange) => exchange.run(|| this.inner.poll(context)),
+            Some(exchange) => exchange.poll(context, |context| this.inner.poll(context)),
             None => this.inner.poll(context),
         });
         let mut exchange = this.exchange.take().unwrap_or_else(Exchange::untraced);

@@ -150,6 +150,14 @@ impl Builder {
         self
     }
 
+    /// A poll of a request's future that takes longer is counted as slow
+    /// (`spanline_http_server_slow_polls_total`); `SPANLINE_SLOW_POLL_THRESHOLD` milliseconds otherwise, and 10 ms by
+    /// default.
+    pub fn slow_poll_threshold(mut self, threshold: Duration) -> Self {
+        self.overrides.slow_poll = Some(threshold);
+        self
+    }
+
     /// Says more about who is speaking; `OTEL_RESOURCE_ATTRIBUTES` wins over it.
     pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.overrides.resource_attributes.push((key.into(), value.into()));

@@ -44,6 +44,17 @@ impl Exemplar {
         (ids.sampled || filter == ExemplarFilter::AlwaysOn).then(|| Self::at(ids, unix_nanos()))
     }
 
+    /// A span that is known, now.
+    pub(super) fn of_span(span: Option<SpanIds>, filter: ExemplarFilter) -> Option<Self> {
+        let ids = span?;
+        let is_wanted = match filter {
+            ExemplarFilter::AlwaysOn => true,
+            ExemplarFilter::AlwaysOff => false,
+            ExemplarFilter::TraceBased => ids.sampled,
+        };
+        is_wanted.then(|| Self::at(ids, unix_nanos()))
+    }
+
     /// A span at a time, both known to the caller.
     pub(crate) fn at(ids: SpanIds, unix_nanos: u64) -> Self {
         Self { trace_id: ids.trace_id, span_id: ids.span_id, unix_nanos }

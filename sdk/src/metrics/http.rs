@@ -13,11 +13,12 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 
 use super::definition::{Definition, Kind};
-use super::exemplar::{Exemplar, unix_nanos};
+use super::exemplar::Exemplar;
 use super::histogram::{Bounds, Histogram, HistogramCore};
 use super::instrument::{Context, Instrument as _, Source};
 use super::labels::{DefaultLabels, LabelSet, LabelValue, Pair};
 use super::meter::SECONDS_BOUNDS;
+use super::polls::{PollFamilies, Polled, Polls};
 use super::registry::Registry;
 use super::series::{Series, SeriesMap};
 use super::shard::{Shards, Slot};
@@ -61,6 +62,8 @@ pub(crate) struct Ended {
     pub(crate) duration: Duration,
     pub(crate) request_bytes: Option<u64>,
     pub(crate) response_bytes: Option<u64>,
+    /// How it was polled, if that was watched.
+    pub(crate) polled: Option<Polled>,
     /// The request's span.
     pub(crate) span: Option<SpanIds>,
 }
@@ -93,6 +96,8 @@ pub(crate) struct UnderWay(Requests);
 struct Alike {
     families: Arc<Observed>,
     active: Arc<Series<Active>>,
+    /// Of the route; a client has none.
+    polls: Option<Arc<Series<Polls>>>,
     at_hand: [OnceLock<(Outcome, Arc<Series<Exchange>>)>; OUTCOMES_AT_HAND],
 }
 
@@ -120,15 +125,25 @@ struct Families {
 struct Observed {
     exchanges: SeriesMap<Exchange>,
     active: SeriesMap<Active>,
+    polls: Option<Arc<PollFamilies>>,
     filter: ExemplarFilter,
 }
 
 // === impl Recorder ===
 
 impl Recorder {
-    /// `side` is `server` or `client`.
-    pub(super) fn new(side: &str, registry: &Registry) -> Self {
-        let families = Arc::new(Families::new(side, registry.context()));
+    pub(super) fn of_server(registry: &Registry) -> Self {
+        let polls = Arc::new(PollFamilies::new(registry.context()));
+        registry.add(Arc::clone(&polls) as Arc<dyn Source>);
+        Self::new("server", registry, Some(polls))
+    }
+
+    pub(super) fn of_client(registry: &Registry) -> Self {
+        Self::new("client", registry, None)
+    }
+
+    fn new(side: &str, registry: &Registry, polls: Option<Arc<PollFamilies>>) -> Self {
+        let families = Arc::new(Families::new(side, registry.context(), polls));
         for definition in families.definitions() {
             // Taken in advance, so that nobody else can take them.
             registry.take_names(definition);
@@ -190,10 +205,13 @@ impl Requests {
 
     fn observe(&self, ended: &Ended) {
         let alike = &self.0.data;
-        let exemplar = alike.exemplar(ended.span);
+        let exemplar = Exemplar::of_span(ended.span, alike.families.filter);
         match alike.at_hand(ended.outcome) {
             Some(exchange) => exchange.data.observe(ended, exemplar),
             None => self.look_up(ended.outcome).data.observe(ended, exemplar),
+        }
+        if let (Some(polls), Some(polled)) = (&alike.polls, &ended.polled) {
+            polls.data.observe(polled, exemplar);
         }
     }
 
@@ -235,14 +253,18 @@ impl Drop for UnderWay {
 
 impl Alike {
     fn new(labels: &LabelSet, families: &Arc<Observed>) -> Self {
-        let active = if labels.is_overflow() {
-            families.active.uncounted_overflow()
-        } else {
-            let has_place = |label: &&KeyValue| label.key.as_str() != ROUTE;
-            let labels: Vec<_> = labels.own().iter().filter(has_place).cloned().collect();
-            families.active.with_attributes(&labels)
+        let is_overflow = labels.is_overflow();
+        let (route, labels): (Vec<_>, Vec<_>) =
+            labels.own().iter().cloned().partition(|label| label.key.as_str() == ROUTE);
+        let active = match is_overflow {
+            true => families.active.uncounted_overflow(),
+            false => families.active.with_attributes(&labels),
         };
-        Self { families: Arc::clone(families), active, at_hand: Default::default() }
+        let polls = families.polls.as_ref().map(|polls| match is_overflow {
+            true => polls.of_others(),
+            false => polls.of_route(&route),
+        });
+        Self { families: Arc::clone(families), active, polls, at_hand: Default::default() }
     }
 
     #[inline]
@@ -250,16 +272,6 @@ impl Alike {
         // The first that is free is where they end.
         let known = self.at_hand.iter().map_while(OnceLock::get);
         known.into_iter().find(|(known, _)| *known == outcome).map(|(_, exchange)| &**exchange)
-    }
-
-    fn exemplar(&self, span: Option<SpanIds>) -> Option<Exemplar> {
-        let ids = span?;
-        let is_wanted = match self.families.filter {
-            ExemplarFilter::AlwaysOn => true,
-            ExemplarFilter::AlwaysOff => false,
-            ExemplarFilter::TraceBased => ids.sampled,
-        };
-        is_wanted.then(|| Exemplar::at(ids, unix_nanos()))
     }
 }
 
@@ -322,7 +334,7 @@ impl Active {
 }
 
 impl Families {
-    fn new(side: &str, context: &Context) -> Self {
+    fn new(side: &str, context: &Context, polls: Option<Arc<PollFamilies>>) -> Self {
         let define = |what: &str, unit, help: &str, kind| {
             let name = format!("http.{side}.{what}");
             Arc::new(Definition::of_instrument(&name, unit, help, kind))
@@ -341,6 +353,7 @@ impl Families {
         let observed = Arc::new(Observed {
             exchanges: SeriesMap::new(defaults.clone(), Arc::clone(losses), exchange),
             active: SeriesMap::new(defaults.clone(), Arc::clone(losses), |_| Active::new()),
+            polls,
             filter: context.filter,
         });
         let of_alike = Arc::clone(&observed);
@@ -417,6 +430,7 @@ mod tests {
             duration: Duration::from_millis(30),
             request_bytes: None,
             response_bytes: Some(300),
+            polled: None,
             span: None,
         }
     }
@@ -424,7 +438,7 @@ mod tests {
     #[test]
     fn a_request_is_active_until_it_is_let_go_and_then_observed_with_its_span() {
         let registry = Registry::default();
-        let recorder = Recorder::new("server", &registry);
+        let recorder = Recorder::of_server(&registry);
         let users = recorder.requests(&USERS);
         let under_way = [users.clone().begin(), users.clone().begin()];
         let given_up = recorder.requests(&GET).begin();
@@ -453,7 +467,7 @@ mod tests {
     #[test]
     fn requests_of_one_server_are_one_series_and_errors_have_their_words() {
         let registry = Registry::default();
-        let recorder = Recorder::new("client", &registry);
+        let recorder = Recorder::of_client(&registry);
         let asked = Asked { server: Some(("db", Some(80))), ..GET };
         for _ in 0..3 {
             let outcome = Outcome { status: None, error: Some(ErrorType::Word("timeout")) };
@@ -469,7 +483,7 @@ mod tests {
     #[test]
     fn outcomes_beyond_those_at_hand_are_counted_where_they_belong() {
         let registry = Registry::default();
-        let users = Recorder::new("server", &registry).requests(&USERS);
+        let users = Recorder::of_server(&registry).requests(&USERS);
         for _ in 0..2 {
             for status in 200..200 + 3 * OUTCOMES_AT_HAND as u16 {
                 users.clone().begin().end(&ended(status));
@@ -484,7 +498,7 @@ mod tests {
     #[test]
     fn ever_new_values_end_at_the_cap_and_what_goes_there_is_counted_once() {
         let registry = Registry::default();
-        let recorder = Recorder::new("server", &registry);
+        let recorder = Recorder::of_server(&registry);
         for number in 0..10_000 {
             let route = format!("/{number}");
             let asked = Asked { route: Some(&route), ..GET };
@@ -505,7 +519,7 @@ mod tests {
     #[test]
     fn what_begins_on_one_thread_may_end_on_another() {
         let registry = Registry::default();
-        let requests = Recorder::new("server", &registry).requests(&GET);
+        let requests = Recorder::of_server(&registry).requests(&GET);
         let under_way: Vec<_> = (0..64).map(|_| requests.clone().begin()).collect();
         std::thread::scope(|scope| {
             for one in under_way {

@@ -67,6 +67,9 @@ table! {
     "spanline_scheduling_lag_p90_seconds" Gauge "" "90th percentile of the scheduling lag in the last minute"
     "spanline_scheduling_lag_p99_seconds" Gauge "" "99th percentile of the scheduling lag in the last minute"
     "spanline_scheduling_lag_max_seconds" Gauge "" "Largest scheduling lag in the last minute"
+    "spanline_http_server_slow_polls_total" Counter "http_route" "Polls of a request that took longer than SPANLINE_SLOW_POLL_THRESHOLD"
+    "spanline_http_server_poll_time_seconds" Histogram "http_route" "How long a request was polled, all its polls together"
+    "spanline_http_server_scheduling_delay_seconds" Histogram "http_route" "How long a request waited between being woken and being polled, all its polls together; where the layer measures it"
     "spanline_build_info" Info "version" "The version of the SDK"
     "spanline_lines_emitted_total" Counter "" "Log lines that were to be written"
     "spanline_lines_written_total" Counter "" "Log lines that the output has taken"
@@ -90,6 +93,13 @@ impl Row {
     fn definition(&self) -> Definition {
         Definition::of_prometheus(self.name, self.help, self.kind)
     }
+}
+
+/// The definition of a row, by its name in the table.
+pub(super) fn definition(name: &'static str) -> Definition {
+    let row = TABLE.iter().find(|row| row.name == name);
+    debug_assert!(row.is_some(), "{name} is in no row");
+    row.map_or_else(|| Definition::of_prometheus(name, "", Kind::Unknown), Row::definition)
 }
 
 /// Every definition of the table, to take their names.

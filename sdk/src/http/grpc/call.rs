@@ -3,6 +3,7 @@
 use opentelemetry::KeyValue;
 use tonic::Code;
 
+use super::counted::Counted;
 use super::status;
 use crate::http::exchange::{Error, Exchange};
 use crate::http::start::Started;
@@ -19,6 +20,7 @@ pub(super) struct Call {
     exchange: Exchange,
     side: Side,
     is_open: bool,
+    counted: Option<Counted>,
 }
 
 impl Call {
@@ -26,15 +28,17 @@ impl Call {
     pub(super) fn begin<T>(
         mut started: Started,
         side: Side,
+        counted: Option<Counted>,
         work: impl FnOnce(&Exchange) -> T,
     ) -> (Self, T) {
         let (exchange, result) = started.run(work);
-        (Self { exchange, side, is_open: true }, result)
+        (Self { exchange, side, is_open: true, counted }, result)
     }
 
     /// For a call that has no span.
     pub(super) fn untraced() -> Self {
-        Self { exchange: Exchange::untraced(), side: Side::Server, is_open: false }
+        let exchange = Exchange::untraced();
+        Self { exchange, side: Side::Server, is_open: false, counted: None }
     }
 
     pub(super) fn side(&self) -> Side {
@@ -55,6 +59,10 @@ impl Call {
             Side::Client => code != Code::Ok,
             Side::Server => status::is_servers_fault(code),
         };
+        if let Some(counted) = self.counted.take() {
+            let span = self.exchange.span_context();
+            counted.end(self.side, code, is_failure, span.as_ref());
+        }
         if is_failure {
             self.exchange.fail(Error::Other(name));
         }

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::body::CallBody;
 use super::call::{Call, Side};
+use super::counted::{Counted, Server};
 use super::method::Method;
 use super::server::answered;
 use crate::http::client::inject;
@@ -38,12 +39,6 @@ pub fn client() -> ClientLayer {
 pub struct ClientLayer {
     place: Place,
     server: Option<Arc<Server>>,
-}
-
-#[derive(Debug)]
-struct Server {
-    address: Arc<str>,
-    port: Option<u16>,
 }
 
 impl ClientLayer {
@@ -118,7 +113,10 @@ where
         let name = method.name().to_owned().into();
         let begin = Begin { kind: SpanKind::Client, name, content };
         let started = start::client(current.as_deref(), self.place, begin);
-        let (call, inner) = Call::begin(started, Side::Client, |exchange| {
+        let server = self.server.as_ref();
+        let counted =
+            current.as_ref().map(|current| Counted::begin(current, method.name(), server));
+        let (call, inner) = Call::begin(started, Side::Client, counted, |exchange| {
             inject(current.as_ref(), exchange, request.headers_mut());
             self.inner.call(request)
         });

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::body::CallBody;
 use super::call::{Call, Side};
+use super::counted::Counted;
 use super::method::Method;
 use super::status;
 use crate::http::caller::{Caller, Callers};
@@ -105,17 +106,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
-        let started = self.settings.start(&request);
-        let (call, inner) = Call::begin(started, Side::Server, |_| self.inner.call(request));
+        let (started, counted) = self.settings.start(&request);
+        let (call, inner) =
+            Call::begin(started, Side::Server, counted, |_| self.inner.call(request));
         ServerFuture { inner, call: Some(call) }
     }
 }
 
 impl Settings {
-    fn start<B>(&self, request: &Request<B>) -> Started {
+    fn start<B>(&self, request: &Request<B>) -> (Started, Option<Counted>) {
         let method = Method::of(request.uri().path());
         if self.excluded.iter().any(|excluded| excluded == method.name()) {
-            return Started::nothing();
+            return (Started::nothing(), None);
         }
         let current = current();
         let propagation =
@@ -137,7 +139,8 @@ impl Settings {
         let begin = Begin { kind: SpanKind::Server, name, content };
         let headers = request.headers();
         let caller = Caller::of(&Headers::of(headers), headers, self.callers, propagation);
-        start::server(current.as_deref(), self.place, caller, begin)
+        let counted = current.as_ref().map(|current| Counted::begin(current, method.name(), None));
+        (start::server(current.as_deref(), self.place, caller, begin), counted)
     }
 }
 

@@ -133,6 +133,9 @@ fn example(exemplar: model::Exemplar) -> Option<Example> {
         let seconds = u64::try_from(time.seconds).ok()?;
         seconds.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.nanos).ok()?)
     });
+    if let Some(labels) = ids(&exemplar.label) {
+        return Some(Example { value: exemplar.value, unix_nanos, labels });
+    }
     let labels = exemplar.label.into_iter();
     let labels: Vec<_> =
         labels.map(|label| (name::into_label_name(label.name), label.value)).collect();
@@ -143,6 +146,22 @@ fn example(exemplar: model::Exemplar) -> Option<Example> {
         || labels.iter().map(runes).sum::<usize>() <= MAX_EXEMPLAR_RUNES;
     let labels = ExampleLabels::Own(labels);
     is_short.then_some(Example { value: exemplar.value, unix_nanos, labels })
+}
+
+/// The ids, where the labels are these alone and would be written just so: they need no memory of their own.
+fn ids(labels: &[model::LabelPair]) -> Option<ExampleLabels> {
+    let [trace, span] = labels else { return None };
+    if (trace.name.as_str(), span.name.as_str()) != ("trace_id", "span_id") {
+        return None;
+    }
+    let trace_id = u128::from_str_radix(lower_hex(&trace.value, 32)?, 16).ok()?.to_be_bytes();
+    let span_id = u64::from_str_radix(lower_hex(&span.value, 16)?, 16).ok()?.to_be_bytes();
+    Some(ExampleLabels::Trace { trace_id, span_id })
+}
+
+fn lower_hex(text: &str, digits: usize) -> Option<&str> {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    (text.len() == digits && text.bytes().all(is_digit)).then_some(text)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl<T> Series<T> {
 /// What could not be counted where it belonged.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    /// Observations that went to an overflow series.
+    /// Look-ups that ended at an overflow series; what a handle observes that is kept is not looked up.
     pub(super) overflow: AtomicU64,
     /// Values that are no numbers, and decrements of counters.
     pub(super) invalid: AtomicU64,

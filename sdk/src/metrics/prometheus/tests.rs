@@ -92,3 +92,25 @@ fn a_metric_that_cannot_be_read_costs_itself_only() {
     let text = registry.to_openmetrics();
     assert!(text.contains("fine 0.0\n") && !text.contains("faulty"), "{text}");
 }
+
+#[test]
+fn an_exemplar_s_ids_are_written_as_they_were_given() {
+    let (trace, span) = ("00f067aa0ba902b70af7651916cd43dd", "00f067aa0ba902b7");
+    for ids in [
+        [("trace_id", trace), ("span_id", span)],
+        [("span_id", span), ("trace_id", trace)],
+        [("trace_id", trace), ("span_id", "00F067AA0BA902B7")],
+        [("trace_id", trace), ("span_id", "+0f067aa0ba902b7")],
+        [("trace_id", "4bf92f"), ("span_id", span)],
+        [("trace_id", trace), ("user", span)],
+    ] {
+        let registry = Registry::default();
+        let seen = CounterWithExemplar::<[(&str, &str); 2]>::default();
+        seen.inc_by(1, Some(ids), None);
+        registry.register("seen", "Help", seen).unwrap();
+        let [(first, one), (second, two)] = ids;
+        let sample = format!("seen_total 1 # {{{first}=\"{one}\",{second}=\"{two}\"}} 1.0\n");
+        let text = registry.to_openmetrics();
+        assert!(text.contains(&sample), "{text}");
+    }
+}

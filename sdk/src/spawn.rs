@@ -32,15 +32,30 @@ where
     F: Future<Output: Send> + Send + 'static,
     F::Output: 'static,
 {
-    tokio::spawn(InSpan { span: Span::current(), context: Context::current(), future })
+    tokio::spawn(InSpan {
+        span: Span::current(),
+        context: Context::current(),
+        future: Some(future),
+    })
 }
 
 pin_project! {
     struct InSpan<F> {
         span: Span,
         context: Context,
+        // `None` only while it is dropped.
         #[pin]
-        future: F,
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for InSpan<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What a task says when it is aborted, it says in its span.
+            let _entered = this.span.enter();
+            let _attached = this.context.clone().attach();
+            this.future.set(None);
+        }
     }
 }
 
@@ -52,6 +67,9 @@ impl<F: Future> Future for InSpan<F> {
         // The `tracing` span brings a context of its own; a span within it, if there was one, comes second.
         let _entered = this.span.enter();
         let _attached = this.context.clone().attach();
-        this.future.poll(context)
+        match this.future.as_pin_mut() {
+            Some(future) => future.poll(context),
+            None => Poll::Pending,
+        }
     }
 }

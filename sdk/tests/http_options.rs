@@ -296,3 +296,40 @@ async fn a_request_that_is_sent_again_says_how_often_it_was() {
     assert_eq!(third["http.request.resend_count"], 2);
     assert_eq!(third["server.port"], 80);
 }
+
+/// Says something when it is dropped.
+struct GivenUp;
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        tracing::info!("given up");
+    }
+}
+
+async fn hangs() {
+    let _given_up = GivenUp;
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn a_handler_that_is_given_up_says_so_in_its_span() {
+    for layer in [spanline::http::server(), spanline::http::server().context_only()] {
+        let telemetry = testing::start();
+        let app = Router::new().route("/", get(hangs)).layer(layer);
+        let mut answer = Box::pin(app.oneshot(Request::get("/").body(Body::empty()).unwrap()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(answer.as_mut().poll(&mut context).is_pending());
+        drop(answer);
+        assert!(telemetry.line("given up").is_in(&telemetry.span("GET /")));
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_aborted_says_so_in_its_span() {
+    let telemetry = testing::start();
+    let task = tracing::info_span!("order").in_scope(|| spanline::spawn(hangs()));
+    tokio::task::yield_now().await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(telemetry.line("given up").is_in(&telemetry.span("order")));
+}

@@ -167,7 +167,7 @@ where
         exchange.count(counted);
         let settings =
             self.shared.settings.has_response_work().then(|| Arc::clone(&self.shared.settings));
-        ServerFuture { inner, exchange: Some(exchange), answers_head, settings }
+        ServerFuture { inner: Some(inner), exchange: Some(exchange), answers_head, settings }
     }
 }
 
@@ -217,13 +217,24 @@ impl Shared {
 pin_project! {
     /// The answer of a [`ServerService`]. Dropped before there is one, it ends the span as `cancelled`.
     pub struct ServerFuture<F> {
+        // `None` only while it is dropped.
         #[pin]
-        inner: F,
+        inner: Option<F>,
         // Moves into the body when the answer is there.
         exchange: Option<Exchange>,
         answers_head: bool,
         // Only where the response's head is of interest.
         settings: Option<Arc<Settings>>,
+    }
+
+    impl<F> PinnedDrop for ServerFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What a handler says when it is given up, it says in its span.
+            if let Some(exchange) = this.exchange.as_mut() {
+                exchange.run(|| this.inner.set(None));
+            }
+        }
     }
 }
 
@@ -237,9 +248,10 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
         let result = ready!(match this.exchange.as_mut() {
-            Some(exchange) => exchange.poll(context, |context| this.inner.poll(context)),
-            None => this.inner.poll(context),
+            Some(exchange) => exchange.poll(context, |context| inner.poll(context)),
+            None => inner.poll(context),
         });
         let mut exchange = this.exchange.take().unwrap_or_else(Exchange::untraced);
         Poll::Ready(match result {

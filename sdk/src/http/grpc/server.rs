@@ -109,7 +109,7 @@ where
         let (started, counted) = self.settings.start(&request);
         let (call, inner) =
             Call::begin(started, Side::Server, counted, |_| self.inner.call(request));
-        ServerFuture { inner, call: Some(call) }
+        ServerFuture { inner: Some(inner), call: Some(call) }
     }
 }
 
@@ -147,10 +147,21 @@ impl Settings {
 pin_project! {
     /// The answer of a [`ServerService`]. Dropped before there is one, it ends the span as `CANCELLED`.
     pub struct ServerFuture<F> {
+        // `None` only while it is dropped.
         #[pin]
-        inner: F,
+        inner: Option<F>,
         // Moves into the body when the answer is there.
         call: Option<Call>,
+    }
+
+    impl<F> PinnedDrop for ServerFuture<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            // What a handler says when it is given up, it says in its span.
+            if let Some(call) = this.call.as_mut() {
+                call.run(|| this.inner.set(None));
+            }
+        }
     }
 }
 
@@ -163,9 +174,10 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
         let result = ready!(match this.call.as_mut() {
-            Some(call) => call.run(|| this.inner.poll(context)),
-            None => this.inner.poll(context),
+            Some(call) => call.run(|| inner.poll(context)),
+            None => inner.poll(context),
         });
         let call = this.call.take().unwrap_or_else(Call::untraced);
         Poll::Ready(answered(result, call, Code::Unknown))

@@ -269,6 +269,20 @@ mod tests {
         assert!(!faults[0].to_string().contains("hunter2"), "{}", faults[0]);
     }
 
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_key_in_place_of_its_path_is_not_repeated() {
+        let pasted = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----";
+        for endpoint in ["http://agent:4318", "https://agent:4318"] {
+            let (config, faults) = read(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+                ("OTEL_EXPORTER_OTLP_CLIENT_KEY", pasted),
+            ]);
+            let told = format!("{faults:?} {config:?}");
+            assert!(faults.len() == 1 && !told.contains("hunter2"), "{told}");
+        }
+    }
+
     #[test]
     fn headers_are_percent_decoded() {
         let (config, faults) =

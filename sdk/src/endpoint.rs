@@ -147,14 +147,15 @@ fn of_node(value: &str, signal: Signal, protocol: OtlpProtocol) -> Result<Uri, S
     }
 }
 
-/// A URL without the password that somebody wrote into it.
+/// A URL without the password that somebody wrote into it, be it as a user's or in the query.
 fn without_secret(url: &str) -> String {
+    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?***"));
     match url.rsplit_once('@') {
         Some((before, host)) => {
             let scheme = before.find("://").map_or(0, |at| at + 3);
-            format!("{}***@{host}", &before[..scheme])
+            format!("{}***@{host}{query}", &before[..scheme])
         }
-        None => url.to_owned(),
+        None => format!("{url}{query}"),
     }
 }
 
@@ -306,7 +307,7 @@ mod tests {
     #[test]
     fn a_password_in_a_url_is_refused_and_not_repeated() {
         let urls =
-            ["http://ada:hunter2@agent:4318", "ftp://ada:hunter2@agent", "ada:hunter2@agent"];
+            ["http://ada:hunter2@agent:4318", "ftp://ada:hunter2@agent", "ftp://agent?key=hunter2"];
         for (setting, url) in
             urls.map(|url| (ENDPOINT, url)).into_iter().chain([("NODE_IP", urls[0])])
         {

@@ -13,8 +13,16 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
 ) -> Option<ClientSide> {
     let is_secured = endpoint.uri.scheme_str() == Some("https");
+    let mut is_pasted = false;
     let mut file = |names| {
         let (setting, path) = reader.text_first(names)?;
+        if path.contains("-----BEGIN") {
+            // It may be a key: it is not repeated.
+            let accepted = "the path of a file, not what is in it";
+            reader.fault(Fault::new(setting, "***", accepted).instead("nothing is sent by TLS"));
+            is_pasted = true;
+            return None;
+        }
         if !is_secured {
             let accepted = "nothing, unless the endpoint begins with https://: this one is sent to without TLS";
             reader.fault(Fault::new(setting, path, accepted).instead("it is left aside"));
@@ -25,7 +33,7 @@ pub(super) fn read(
     let ca = file(variables.certificate);
     let certificate = file(variables.client_certificate);
     let key = file(variables.client_key);
-    if !is_secured {
+    if !is_secured || is_pasted {
         return None;
     }
     let own = match (certificate, key) {

@@ -178,12 +178,14 @@ impl Plan {
     fn remember(self, lines: Lines, spans: Spans, metrics: Metrics) -> Arc<Started> {
         let (of_lines, of_spans) = (lines.clone(), spans.clone());
         metrics.tell_ledgers(move || reading(&of_lines, &of_spans));
+        let of_console = lines.clone();
+        let print = Box::new(move |sample: &str| of_console.print_sample(sample));
         let started = Arc::new(Started::new(lines, spans, metrics, self.config.shutdown_timeout));
         // A second start in one process is not the one that `serve` ends; its own drop ends it. Nor does it
         // serve metrics: the first one has the port.
         if started.remember() {
             started.metrics.watch_current_runtime();
-            started.metrics.start(&self.config.metrics, &self.speaker.resource);
+            started.metrics.start(&self.config.metrics, &self.speaker.resource, print);
         }
         started
     }

@@ -20,6 +20,7 @@
 // with `escape`, `time` and `digits` below it) in memory of its own thread; `ring` queues it within
 // bounds; `writer` hands it to an `output`. Nothing up to the ring waits for anything but a copy.
 
+mod console;
 mod digits;
 mod escape;
 mod extra;
@@ -36,7 +37,6 @@ mod render;
 mod ring;
 mod settings;
 mod sink;
-mod span;
 mod template;
 #[cfg(test)]
 mod tests;

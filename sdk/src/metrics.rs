@@ -75,6 +75,9 @@ pub(crate) struct RequestMetrics {
     pub(crate) client_calls: CallRecorder,
 }
 
+/// Prints a sample.
+pub(crate) type Console = Box<dyn Fn(&str) + Send>;
+
 /// The ways out that are open.
 #[derive(Debug, Default)]
 struct Ways {
@@ -127,7 +130,7 @@ impl Metrics {
     }
 
     /// Opens the ways out. One that cannot be opened is told in a line, and the service runs on.
-    pub(crate) fn start(&self, config: &MetricsConfig, resource: &Resource) {
+    pub(crate) fn start(&self, config: &MetricsConfig, resource: &Resource, print: Console) {
         let mut ways = self.ways();
         if let Some(address) = config.listen {
             match Listener::start(address, self.registry.clone()) {
@@ -143,7 +146,8 @@ impl Metrics {
         let by_otlp = config.push.as_ref().map(|push| {
             Push::by_otlp(push, resource, self.registry.clone(), Arc::clone(&self.pushes))
         });
-        let to_console = config.console.map(|every| Push::to_console(every, self.registry.clone()));
+        let to_console =
+            config.console.map(|every| Push::to_console(every, self.registry.clone(), print));
         for push in by_otlp.into_iter().chain(to_console) {
             match push {
                 Ok(push) => ways.pushes.push(push),

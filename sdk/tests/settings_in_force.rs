@@ -87,6 +87,18 @@ fn a_console_exporter_prints_each_span_as_a_line_with_its_own_ids() {
 }
 
 #[test]
+fn a_console_exporter_prints_each_sample_as_a_line() {
+    let told = service(&[("OTEL_METRICS_EXPORTER", "console"), ("OTEL_TRACES_EXPORTER", "none")]);
+    let samples = told.lines.iter().filter(|line| line["target"] == "spanline::metric");
+    let samples: Vec<&str> = samples.map(|line| line["message"].as_str().unwrap()).collect();
+    let is_there = |family| samples.iter().any(|sample| sample.starts_with(family));
+    assert!(is_there("process_cpu_seconds_total "), "{samples:#?}");
+    assert!(is_there("spanline_lines_written_total "), "{samples:#?}");
+    assert!(!is_there("#"), "what describes a family is left out");
+    assert_eq!(told.warnings(), [""; 0]);
+}
+
+#[test]
 fn a_disabled_sdk_makes_no_spans_and_prints_lines_all_the_same() {
     let told = service(&[("OTEL_SDK_DISABLED", "true")]);
     let line = told.line("in order").unwrap();

@@ -3,7 +3,7 @@
 //!
 //! A snapshot that does not arrive is not kept: its sums are in the next one.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -16,6 +16,7 @@ use opentelemetry_sdk::Resource;
 use prost::Message as _;
 use tokio::sync::oneshot;
 
+use super::Console;
 use super::otlp::Encoder;
 use super::registry::Registry;
 use super::text;
@@ -86,12 +87,16 @@ impl Push {
         Self::start(config.interval, registry, way)
     }
 
-    /// Starts to write to stdout.
+    /// Starts to print.
     ///
     /// # Errors
     /// The system has no thread for it.
-    pub(super) fn to_console(interval: Duration, registry: Registry) -> io::Result<Self> {
-        Self::start(interval, registry, Way::Console)
+    pub(super) fn to_console(
+        interval: Duration,
+        registry: Registry,
+        print: Console,
+    ) -> io::Result<Self> {
+        Self::start(interval, registry, Way::Console(print))
     }
 
     fn start(interval: Duration, registry: Registry, mut way: Way) -> io::Result<Self> {
@@ -150,17 +155,18 @@ impl Push {
 /// Where a push goes.
 enum Way {
     Otlp(Box<Otlp>),
-    Console,
+    Console(Console),
 }
 
 impl Way {
     async fn push(&mut self, registry: &Registry, deadline: Option<Instant>) {
         match self {
             Self::Otlp(otlp) => otlp.push(registry, deadline).await,
-            Self::Console => {
+            Self::Console(print) => {
                 let text = text::openmetrics(&registry.snapshot());
-                // Nobody is told if stdout is closed: there is nowhere to tell it.
-                let _ = io::stdout().lock().write_all(&text);
+                // An exposition is text; what describes a family is the same each time, and left out.
+                let lines = std::str::from_utf8(&text).unwrap_or_default().lines();
+                lines.filter(|line| !line.starts_with('#')).for_each(print);
             }
         }
     }

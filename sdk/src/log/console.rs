@@ -1,5 +1,5 @@
-//! A span as a line, for `OTEL_TRACES_EXPORTER=console`: in the format of lines, with its own ids, bounded,
-//! escaped and counted as every line.
+//! A span or a sample as a line, for `OTEL_TRACES_EXPORTER=console` and `OTEL_METRICS_EXPORTER=console`: in the
+//! format of lines, a span with its own ids, bounded, escaped and counted as every line.
 
 use std::fmt::Write as _;
 
@@ -13,25 +13,31 @@ use super::render::Origin;
 use super::ring::Priority;
 use crate::context::SpanIds;
 
-const TARGET: &str = "spanline::span";
+const SPAN: &str = "spanline::span";
+const METRIC: &str = "spanline::metric";
 
 impl Lines {
     /// Prints a span that has ended.
     pub(crate) fn print_span(&self, span: &SpanData) {
         let fill = |fields: &mut Fields| {
             describe(span, fields);
-            let ids = SpanIds::of(&span.span_context);
-            Origin {
-                level: Level::INFO,
-                target: TARGET,
-                file: None,
-                line: None,
-                ids,
-                is_panic: false,
-            }
+            origin(SPAN, SpanIds::of(&span.span_context))
         };
         self.emit(false, Priority::Normal, fill);
     }
+
+    /// Prints a sample of a metric, as an exposition has it.
+    pub(crate) fn print_sample(&self, sample: &str) {
+        let fill = |fields: &mut Fields| {
+            fields.set_message(format_args!("{sample}"));
+            origin(METRIC, None)
+        };
+        self.emit(false, Priority::Normal, fill);
+    }
+}
+
+fn origin(target: &'static str, ids: Option<SpanIds>) -> Origin<'static> {
+    Origin { level: Level::INFO, target, file: None, line: None, ids, is_panic: false }
 }
 
 fn describe(span: &SpanData, fields: &mut Fields) {

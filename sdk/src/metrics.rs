@@ -94,6 +94,8 @@ impl Metrics {
             registry.take_names(&definition);
         }
         registry.add_own(Process::new());
+        #[cfg(feature = "jemalloc")]
+        registry.add_own(own::Allocator::new());
         registry.add_own(Arc::clone(&runtime));
         let context = registry.context().clone();
         registry.add_own(Account { context, pushes: Arc::clone(&pushes) });

@@ -1,6 +1,8 @@
 //! The families that the SDK has by itself: of the process, its limits, its runtime, and of the SDK's own
 //! account. Their names and help are declared here, once; the docs show the same table.
 
+#[cfg(feature = "jemalloc")]
+mod allocator;
 mod cgroup;
 mod process;
 mod runtime;
@@ -18,6 +20,8 @@ use super::labels::{LabelSet, pair};
 use super::push::PushLedger;
 use super::snapshot::{Family, HistogramValue, Number, Point, Value};
 use crate::otlp::{TIMING_BOUNDS, TimingReading};
+#[cfg(feature = "jemalloc")]
+pub(super) use allocator::Allocator;
 pub(super) use process::Process;
 pub(super) use runtime::WatchedRuntime;
 
@@ -56,6 +60,12 @@ table! {
     "spanline_cgroup_cpu_periods_total" Counter "" "Periods in which the container's CPU limit was enforced"
     "spanline_cgroup_cpu_throttled_periods_total" Counter "" "Periods in which the container was throttled"
     "spanline_cgroup_cpu_throttled_seconds_total" Counter "" "Time for which the container was throttled"
+    "spanline_jemalloc_allocated_bytes" Gauge "" "Memory that the service has asked for, by its own count"
+    "spanline_jemalloc_active_bytes" Gauge "" "Memory in pages that hold what the service has asked for"
+    "spanline_jemalloc_metadata_bytes" Gauge "" "Memory that jemalloc needs for its books"
+    "spanline_jemalloc_resident_bytes" Gauge "" "Memory that jemalloc keeps resident"
+    "spanline_jemalloc_mapped_bytes" Gauge "" "Memory that jemalloc has mapped"
+    "spanline_jemalloc_retained_bytes" Gauge "" "Memory that jemalloc keeps reserved without mapping it"
     "spanline_tokio_workers" Gauge "" "Worker threads of the tokio runtime"
     "spanline_tokio_alive_tasks" Gauge "" "Tasks that are alive in the runtime"
     "spanline_tokio_global_queue_depth" Gauge "" "Tasks that wait in the runtime's global queue"

@@ -1,5 +1,8 @@
 //! The host's tokio runtime: what it tells of itself on stable Rust, and how late its timers wake.
 
+#[cfg(any(test, all(tokio_unstable, target_has_atomic = "64")))]
+mod unstable;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -156,6 +159,8 @@ impl Read for Arc<WatchedRuntime> {
             let parks = (0..workers)
                 .map(|worker| (label(worker), Number::Unsigned(metrics.worker_park_count(worker))));
             readings.labelled("spanline_tokio_worker_parks_total", parks);
+            #[cfg(tokio_unstable)]
+            unstable::read(&metrics, readings);
         }
         if let Value::Histogram(histogram) = Histogram::value(&self.lag.histogram) {
             readings.histogram("spanline_scheduling_lag_seconds", histogram);

@@ -3,8 +3,10 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::Output;
 
@@ -22,7 +24,13 @@ pub(super) struct RotatedFile {
 
 impl RotatedFile {
     pub(super) fn open(path: PathBuf, max_bytes: usize, kept: usize) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        // A named pipe that nobody reads would have us wait in here; so it is an error.
+        let no_waiting = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let file =
+            OpenOptions::new().create(true).append(true).custom_flags(no_waiting).open(&path)?;
+        // But to write may wait, on the writer's thread.
+        let flags = fcntl_getfl(&file)?;
+        fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
         let metadata = file.metadata()?;
         // A device or a named pipe has no length that grows, and to rename `/dev/null` would harm everybody.
         let identity = metadata.is_file().then(|| identity(&metadata));
@@ -143,7 +151,7 @@ mod tests {
         let path = folder.path().join("app.log");
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
-        // Open for reading and writing, so that the other open does not wait for a reader.
+        // Open for reading and writing, so that there is a reader.
         let _reader = OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let mut output = RotatedFile::open(path.clone(), 10, 5).unwrap();
         for _ in 0..3 {
@@ -151,6 +159,15 @@ mod tests {
             output.write(b"a line.\n").unwrap();
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_named_pipe_that_nobody_reads_is_an_error_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.log");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        assert!(RotatedFile::open(path, 10, 5).is_err());
     }
 
     #[test]
@@ -168,6 +185,7 @@ mod tests {
         let lines = fs::read_to_string(path).unwrap();
         assert!(lines.ends_with("a line.\n"), "{lines:?}");
     }
+
     #[test]
     fn a_file_that_was_taken_away_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();

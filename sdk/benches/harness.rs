@@ -6,6 +6,7 @@
 mod allocations;
 mod callgrind;
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
@@ -20,11 +21,26 @@ pub(crate) type Operation = Box<dyn FnMut()>;
 /// Something that is measured.
 pub(crate) struct Subject {
     /// Its name in the table.
-    pub(crate) name: &'static str,
+    name: &'static str,
     /// Sets it up in this process.
-    pub(crate) prepare: fn() -> Operation,
-    /// So many instructions it may take.
-    pub(crate) most_instructions: Option<u32>,
+    prepare: fn() -> Operation,
+    goal: Goal,
+}
+
+/// How many instructions an operation may take.
+#[derive(Clone, Copy)]
+enum Goal {
+    Any,
+    AtMost(f64),
+    /// So many times what the other takes.
+    Times(f64, &'static str),
+}
+
+/// Several subjects, one of which may be what the others are measured by.
+pub(crate) struct Bench {
+    pub(crate) subjects: &'static [Subject],
+    /// In one process; with more, a queue would be full, and another work would be measured.
+    pub(crate) most_operations: u32,
 }
 
 /// How often an operation is repeated.
@@ -43,13 +59,38 @@ const LONG_NANOS: f64 = 50_000.0;
 /// The median of so many rounds is quoted.
 const ROUNDS: usize = 5;
 
+#[allow(dead_code, reason = "not every bench has goals of every kind")]
+impl Subject {
+    pub(crate) const fn new(name: &'static str, prepare: fn() -> Operation) -> Self {
+        Self { name, prepare, goal: Goal::Any }
+    }
+
+    /// It may take so many instructions.
+    pub(crate) const fn at_most(self, instructions: f64) -> Self {
+        Self { goal: Goal::AtMost(instructions), ..self }
+    }
+
+    /// It may take so many times the instructions of a subject above it.
+    pub(crate) const fn times(self, ratio: f64, other: &'static str) -> Self {
+        Self { goal: Goal::Times(ratio, other), ..self }
+    }
+
+    /// This program, about to do so many operations of the subject.
+    fn command(&self, mut program: Command, warm_up: u32, operations: u32) -> Command {
+        let repeats = [warm_up, operations].map(|number| number.to_string());
+        program.args(["one", self.name]).args(repeats);
+        program
+    }
+}
+
 /// The `main` of a bench.
-pub(crate) fn main(subjects: &[Subject]) -> ExitCode {
+pub(crate) fn main(bench: &Bench) -> ExitCode {
+    let subjects = bench.subjects;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words[..] {
         ["one", name, warm_up, operations] => one(subjects, name, warm_up, operations),
-        _ if words.contains(&"--bench") => table(subjects),
+        _ if words.contains(&"--bench") => table(bench),
         _ => subjects.iter().try_for_each(|subject| cost(subject, 1, 3).map(drop)),
     };
     match done {
@@ -92,9 +133,8 @@ fn cpu_time() -> Duration {
 
 /// Nanoseconds and allocations of one operation.
 fn cost(subject: &Subject, warm_up: u32, operations: u32) -> Result<(f64, f64), Box<dyn Error>> {
-    let mut command = Command::new(std::env::current_exe()?);
-    let repeats = [warm_up, operations].map(|number| number.to_string());
-    let output = command.args(["one", subject.name]).args(repeats).output()?;
+    let program = Command::new(std::env::current_exe()?);
+    let output = subject.command(program, warm_up, operations).output()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(format!("{} failed: {said}", subject.name).into());
@@ -104,30 +144,40 @@ fn cost(subject: &Subject, warm_up: u32, operations: u32) -> Result<(f64, f64), 
     Ok((time.parse()?, allocated.parse()?))
 }
 
-fn table(subjects: &[Subject]) -> Result<(), Box<dyn Error>> {
+fn table(bench: &Bench) -> Result<(), Box<dyn Error>> {
     println!(
         "| operation | instructions + behind | at most | allocations | CPU time (median of {ROUNDS}) |"
     );
     println!("| --- | ---: | ---: | ---: | ---: |");
-    for subject in subjects {
+    let mut counts = HashMap::new();
+    for subject in bench.subjects {
         let (first, _) = cost(subject, 1, 3)?;
         let repeats = if first > LONG_NANOS { REPEATS_OF_LONG } else { REPEATS };
-        let warm_up = repeats.warm_up.to_string();
-        let instructions = callgrind::instructions_of_one(repeats.counted, |operations| {
-            let operations = operations.to_string();
-            ["one", subject.name, &warm_up, &operations].map(str::to_owned).to_vec()
+        let counted = callgrind::instructions_of_one(repeats.counted, |program, operations| {
+            subject.command(program, repeats.warm_up, operations)
         });
-        let instructions = instructions.map_or_else(
-            |error| error.to_string(),
-            |count| format!("{:.0} + {:.0}", count.working, count.behind),
-        );
+        let instructions = match &counted {
+            Ok(count) => format!("{:.0} + {:.0}", count.working, count.behind),
+            Err(error) => error.to_string(),
+        };
+        let working = counted.ok().map(|count| count.working);
+        counts.insert(subject.name, working);
+        let goal = match subject.goal {
+            Goal::Any => String::new(),
+            Goal::AtMost(instructions) => instructions.to_string(),
+            Goal::Times(ratio, other) => {
+                let base = counts.get(other).copied().flatten();
+                let is = working.zip(base).map_or(f64::NAN, |(working, base)| working / base);
+                format!("{is:.2} of {ratio} × {other}")
+            }
+        };
+        let timed = repeats.timed.min(bench.most_operations);
         let costs: Result<Vec<_>, _> =
-            (0..ROUNDS).map(|_| cost(subject, repeats.warm_up, repeats.timed)).collect();
+            (0..ROUNDS).map(|_| cost(subject, repeats.warm_up, timed)).collect();
         let mut costs = costs?;
         costs.sort_by(|one, other| one.0.total_cmp(&other.0));
         let (time, allocated) = costs[ROUNDS / 2];
-        let most = subject.most_instructions.map_or_else(String::new, |most| most.to_string());
-        println!("| {} | {instructions} | {most} | {allocated:.2} | {time:.0} ns |", subject.name);
+        println!("| {} | {instructions} | {goal} | {allocated:.2} | {time:.0} ns |", subject.name);
     }
     Ok(())
 }

@@ -6,20 +6,20 @@ mod harness;
 
 use std::process::ExitCode;
 
-use harness::{Operation, Subject};
+use harness::{Bench, Operation, Subject};
 use spanline::{Builder, LogFormat, LogOutput};
 
 const SUBJECTS: &[Subject] = &[
-    Subject { name: "text", prepare: text, most_instructions: Some(2_000) },
-    Subject { name: "json", prepare: json, most_instructions: None },
-    Subject { name: "logfmt", prepare: logfmt, most_instructions: None },
-    Subject { name: "winston", prepare: winston, most_instructions: None },
-    Subject { name: "python", prepare: python, most_instructions: None },
-    Subject { name: "text, real writer", prepare: real_writer, most_instructions: None },
+    Subject::new("text", text).at_most(2_000.0),
+    Subject::new("json", json),
+    Subject::new("logfmt", logfmt),
+    Subject::new("winston", winston),
+    Subject::new("python", python),
+    Subject::new("text, real writer", real_writer),
 ];
 
 fn main() -> ExitCode {
-    harness::main(SUBJECTS)
+    harness::main(&Bench { subjects: SUBJECTS, most_operations: u32::MAX })
 }
 
 fn builder() -> Builder {

@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use harness::{Operation, Subject};
+use harness::{Bench, Operation, Subject};
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     Tracer as _,
@@ -24,39 +24,19 @@ const BOUNDS: [f64; 14] =
 const HISTOGRAMS: usize = 1_000;
 
 const SUBJECTS: &[Subject] = &[
-    Subject { name: "observe, no span", prepare: bare, most_instructions: None },
-    Subject {
-        name: "observe, ids and time at hand",
-        prepare: at_hand,
-        most_instructions: Some(150),
-    },
-    Subject { name: "observe in a sampled span", prepare: in_span, most_instructions: None },
-    Subject { name: "count in a sampled span", prepare: count, most_instructions: None },
-    Subject {
-        name: "prometheus-client, no exemplar",
-        prepare: theirs_bare,
-        most_instructions: None,
-    },
-    Subject {
-        name: "prometheus-client, String labels as exemplar",
-        prepare: theirs,
-        most_instructions: None,
-    },
-    Subject { name: "exposition of ours", prepare: exposition, most_instructions: None },
-    Subject {
-        name: "exposition of prometheus-client's, by ours",
-        prepare: exposition_of_theirs,
-        most_instructions: None,
-    },
-    Subject {
-        name: "exposition of prometheus-client's, by its own",
-        prepare: exposition_by_theirs,
-        most_instructions: None,
-    },
+    Subject::new("observe, no span", bare),
+    Subject::new("observe, ids and time at hand", at_hand).at_most(150.0),
+    Subject::new("observe in a sampled span", in_span),
+    Subject::new("count in a sampled span", count),
+    Subject::new("prometheus-client, no exemplar", theirs_bare),
+    Subject::new("prometheus-client, String labels as exemplar", theirs),
+    Subject::new("exposition of ours", exposition),
+    Subject::new("exposition of prometheus-client's, by ours", exposition_of_theirs),
+    Subject::new("exposition of prometheus-client's, by its own", exposition_by_theirs),
 ];
 
 fn main() -> ExitCode {
-    let done = harness::main(SUBJECTS);
+    let done = harness::main(&Bench { subjects: SUBJECTS, most_operations: u32::MAX });
     if std::env::args().any(|argument| argument == "--bench") {
         contention::print();
     }

@@ -13,18 +13,18 @@ pub(crate) struct Instructions {
     pub(crate) behind: f64,
 }
 
-/// The difference of a long and a short run of this program, which leaves start-up out. `arguments` are those
-/// with which it does so many operations.
+/// The difference of a long and a short run of this program, which leaves start-up out. `command` adds what
+/// makes it do so many operations.
 ///
 /// # Errors
 ///
 /// There is no valgrind, or the program failed.
 pub(crate) fn instructions_of_one(
     operations: u32,
-    arguments: impl Fn(u32) -> Vec<String>,
+    command: impl Fn(Command, u32) -> Command,
 ) -> io::Result<Instructions> {
-    let short = counted(&arguments(1))?;
-    let long = counted(&arguments(1 + operations))?;
+    let short = counted(|program| command(program, 1))?;
+    let long = counted(|program| command(program, 1 + operations))?;
     let each = |long: f64, short: f64| (long - short) / f64::from(operations);
     Ok(Instructions {
         working: each(long.working, short.working),
@@ -33,16 +33,16 @@ pub(crate) fn instructions_of_one(
 }
 
 /// The instructions of one whole run.
-fn counted(arguments: &[String]) -> io::Result<Instructions> {
+fn counted(finish: impl FnOnce(Command) -> Command) -> io::Result<Instructions> {
     let folder = std::env::temp_dir();
     let name = format!("counted-{}-{:?}", std::process::id(), thread::current().id());
     let name = name.replace(['(', ')'], "");
-    let mut command = Command::new("valgrind");
-    command
+    let mut program = Command::new("valgrind");
+    program
         .args(["--tool=callgrind", "--separate-threads=yes"])
         .arg(format!("--callgrind-out-file={}", folder.join(&name).display()))
-        .arg(std::env::current_exe()?)
-        .args(arguments);
+        .arg(std::env::current_exe()?);
+    let mut command = finish(program);
     let output = command.output()?;
     // One file for each thread, `<name>-01` for the first, and an empty one.
     let (mut working, mut behind) = (None, 0.0);
@@ -62,6 +62,6 @@ fn counted(arguments: &[String]) -> io::Result<Instructions> {
         .map(|working| Instructions { working, behind })
         .ok_or_else(|| {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            io::Error::other(format!("{arguments:?} was not counted: {said}"))
+            io::Error::other(format!("{command:?} was not counted: {said}"))
         })
 }

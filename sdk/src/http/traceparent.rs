@@ -19,8 +19,9 @@ const TRACEPARENT_BYTES: usize = 55;
 const KNOWN_FLAGS: u8 = 0b11;
 
 const MAX_TRACESTATE_MEMBERS: usize = 32;
-/// The standard asks for 512 to be passed on; what is longer than this is dropped as a whole.
-const MAX_TRACESTATE_BYTES: usize = 8 * 1024;
+/// What the standard asks to be passed on, of all headers joined by commas. A longer list is dropped unread:
+/// whoever sends one must not cost more than others.
+const MAX_TRACESTATE_BYTES: usize = 512;
 
 /// The caller's span, if the headers name one in a form that the standard allows.
 pub(super) fn extract(found: &Headers<'_>, headers: &HeaderMap) -> Option<SpanContext> {
@@ -109,31 +110,76 @@ fn eight_digits(digits: [u8; 8], fault: &mut u64) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// The vendors' list, which may come in several headers. One fault voids the list, not the parent.
+/// The vendors' list, which may come in several headers. One fault voids the list, not the parent. A list with
+/// a fault is refused before anything is copied.
 fn tracestate(headers: &HeaderMap) -> Option<TraceState> {
     let values = headers.get_all(TRACESTATE);
-    if values.iter().map(HeaderValue::len).sum::<usize>() > MAX_TRACESTATE_BYTES {
-        return None;
-    }
-    let mut members: Vec<(&str, &str)> = Vec::new();
+    // Stops at the first value that is too much; an empty one counts, too, by the comma after it.
+    values
+        .iter()
+        .try_fold(MAX_TRACESTATE_BYTES + 1, |left, value| left.checked_sub(value.len() + 1))?;
+    let mut members = Members::default();
     for value in values {
-        for member in value.to_str().ok()?.split(',') {
-            let member = member.trim_matches([' ', '\t']);
-            if member.is_empty() {
-                continue;
+        for member in value.as_bytes().split(|byte| *byte == b',') {
+            let member = trimmed(member);
+            if !member.is_empty() {
+                members.take(member)?;
             }
-            let (key, value) = member.split_once('=')?;
-            let is_fault = value.is_empty()
-                || value.contains('\t')
-                || members.len() == MAX_TRACESTATE_MEMBERS
-                || members.iter().any(|(known, _)| *known == key);
-            if is_fault || key.is_empty() {
-                return None;
-            }
-            members.push((key, value));
         }
     }
-    TraceState::from_key_value(members).ok()
+    TraceState::from_key_value(members.all.iter().copied().take(members.count)).ok()
+}
+
+/// What was read of the vendors' list.
+#[derive(Default)]
+struct Members<'a> {
+    all: [(&'a str, &'a str); MAX_TRACESTATE_MEMBERS],
+    /// A digest of each key: 32 keys are compared with one another, and few of them are alike.
+    digests: [u32; MAX_TRACESTATE_MEMBERS],
+    count: usize,
+}
+
+impl<'a> Members<'a> {
+    /// `None` if it is malformed, is there already, or is one too many. The order of a key's characters and the
+    /// length of both parts are checked with the rest, by what keeps them.
+    fn take(&mut self, member: &'a [u8]) -> Option<()> {
+        let (mut digest, mut equals) = (0_u32, None);
+        for (index, byte) in member.iter().enumerate() {
+            match byte {
+                b'=' => {
+                    equals = Some(index);
+                    break;
+                }
+                b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@' => {
+                    digest = digest.wrapping_mul(31).wrapping_add(u32::from(*byte));
+                }
+                _ => return None,
+            }
+        }
+        let (key, value) = (&member[..equals?], &member[equals? + 1..]);
+        let is_text = value.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'=');
+        if key.is_empty() || value.is_empty() || !is_text {
+            return None;
+        }
+        let (key, value) = (std::str::from_utf8(key).ok()?, std::str::from_utf8(value).ok()?);
+        let known = self.digests[..self.count].iter().zip(&self.all);
+        let mut alike = known.filter(|(known, _)| **known == digest);
+        if alike.any(|(_, (known, _))| *known == key) {
+            return None;
+        }
+        *self.all.get_mut(self.count)? = (key, value);
+        self.digests[self.count] = digest;
+        self.count += 1;
+        Some(())
+    }
+}
+
+/// Without the spaces and tabs around it.
+fn trimmed(mut member: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = member {
+        member = rest;
+    }
+    member
 }
 
 #[cfg(test)]

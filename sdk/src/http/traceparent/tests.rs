@@ -144,6 +144,18 @@ fn a_fault_in_the_vendors_list_voids_the_list_and_not_the_parent() {
 }
 
 #[test]
+fn the_vendors_list_may_have_512_bytes_in_all() {
+    let of = |bytes: usize| format!("a=1,b={}", "2".repeat(bytes - 6)).into_bytes();
+    // A value has 256 at most, so a list of that length takes two.
+    let (first, second) = (of(250), of(261));
+    let second = [b"c=1,d", &second[5..]].concat();
+    assert_eq!(state(&[&first, &second]).len(), 512);
+    let longer = [&second[..], b"2"].concat();
+    assert_eq!(state(&[&first, &longer]), "");
+    assert_eq!(state(&[&first, &second, b""]), "", "one more header is one more comma");
+}
+
+#[test]
 fn what_goes_out_replaces_what_was_there() {
     let caller = headers(&[("traceparent", VALID.as_bytes()), ("tracestate", b"a=1")]);
     let caller = extract(&caller).unwrap();

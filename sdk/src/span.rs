@@ -2,9 +2,10 @@
 //!
 //! It takes the SDK's samplers and limits, adds the specification's limit for the length of values, and
 //! goes to a [`Sink`] of ours when it ends: one move, no processor's `on_start`, no copy. `tracer` makes
-//! it, `recording` is what it holds, `request` what it holds of a request, `limits` bounds it, `carrier` lets a `tracing` span
+//! it, `recording` is what it holds, `request` what it holds of a request, `authority` reads one for it, `limits` bounds it, `carrier` lets a `tracing` span
 //! carry one that exists already.
 
+mod authority;
 mod carrier;
 mod limits;
 mod recording;
@@ -23,6 +24,7 @@ use opentelemetry::trace::{Event, Link, SpanContext, Status};
 
 use recording::Recording;
 
+pub(crate) use authority::unbracketed;
 pub(crate) use carrier::{CARRIER, enter};
 pub(crate) use limits::Limits;
 pub(crate) use recording::{Content, Ended};

@@ -10,7 +10,7 @@ use opentelemetry::{Array, KeyValue, Value};
 use super::headers::{Headers, text};
 use super::method::Method;
 use super::route::Route;
-use super::semconv::{self, bounded};
+use super::semconv::{self, bounded, bounded_bytes};
 use crate::span::{self, Content, Text};
 
 /// A request, as far as its span is about it.
@@ -65,9 +65,8 @@ impl<B> Head<'_, B> {
         if let Some(query) = uri.query() {
             said.say(Text::Query, &semconv::redacted_query(query));
         }
-        if let Some((host, port)) = self.authority().and_then(semconv::host_and_port) {
-            said.say(Text::ServerAddress, bounded(host));
-            said.server_port = port;
+        if let Some(authority) = self.authority() {
+            said.say_bytes(Text::Authority, bounded_bytes(authority));
         }
         if let Some(ConnectInfo(peer)) = self.request.extensions().get::<ConnectInfo<SocketAddr>>()
         {
@@ -82,10 +81,10 @@ impl<B> Head<'_, B> {
     }
 
     /// HTTP/1 names the host in a header, HTTP/2 in the target.
-    fn authority(&self) -> Option<&str> {
+    fn authority(&self) -> Option<&[u8]> {
         match self.request.uri().authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => text(self.headers.host?),
+            Some(authority) => Some(authority.as_str().as_bytes()),
+            None => Some(self.headers.host?.as_bytes()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The headers of a request that its span is about, found in one walk: five look-ups would be five hashes.
+//! The headers of a request that its span is about, found in one walk: six look-ups would be six hashes.
 
 use http::{HeaderMap, HeaderValue};
 
@@ -10,6 +10,7 @@ pub(super) struct Headers<'a> {
     pub(super) has_baggage: bool,
     pub(super) host: Option<&'a HeaderValue>,
     pub(super) user_agent: Option<&'a HeaderValue>,
+    pub(super) content_length: Option<&'a HeaderValue>,
 }
 
 impl<'a> Headers<'a> {
@@ -21,6 +22,9 @@ impl<'a> Headers<'a> {
                 "host" => found.host = found.host.or(Some(value)),
                 "baggage" => found.has_baggage = true,
                 "user-agent" => found.user_agent = found.user_agent.or(Some(value)),
+                "content-length" => {
+                    found.content_length = found.content_length.or(Some(value));
+                }
                 "tracestate" => found.has_tracestate = true,
                 "traceparent" => {
                     parents += 1;
@@ -60,9 +64,11 @@ mod tests {
             ("tracestate", "b"),
             ("baggage", "c"),
             ("user-agent", "curl/8"),
+            ("content-length", "7"),
         ]);
         let found = Headers::of(&map);
         assert_eq!(found.host.and_then(text), Some("shop.example"));
+        assert_eq!(found.content_length.and_then(text), Some("7"));
         assert_eq!(found.user_agent.and_then(text), Some("curl/8"));
         assert_eq!(found.traceparent.unwrap(), "a");
         assert!(found.has_tracestate && found.has_baggage);

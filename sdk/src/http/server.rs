@@ -206,7 +206,8 @@ impl Shared {
             let scheme = semconv::scheme(request.uri());
             let received = Received { method: &method, scheme, route };
             let requests = self.requests.find(&current.metrics.server, received);
-            let counted = Counted::begin(requests, body::content_length(request.headers()));
+            let bytes = headers.content_length.and_then(body::length);
+            let counted = Counted::begin(requests, bytes);
             let polls = Polls::new(current.http.slow_poll);
             counted.watching(if settings.is_delay_measured { polls.with_delay() } else { polls })
         });

@@ -4,7 +4,7 @@
 //! span's fields say. A request's span says more than fields can do cheaply, and its sampler has to see
 //! it; so it is started first, and handed over at the moment when the layer asks the tracer for one.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use opentelemetry::Context;
 use tracing::span::EnteredSpan;
@@ -15,7 +15,8 @@ use super::Span;
 pub(crate) const CARRIER: &str = "spanline.carrier";
 
 thread_local! {
-    static HANDED_OVER: Cell<Option<Span>> = const { Cell::new(None) };
+    /// Borrowed for a move only, never while other code runs. A cell would be moved as a whole to look into it.
+    static HANDED_OVER: RefCell<Option<Span>> = const { RefCell::new(None) };
 }
 
 /// Enters `carrier`, which carries `span` from then on, and gives back the context that has it.
@@ -27,14 +28,18 @@ pub(crate) fn enter(
     span: &mut Option<Span>,
 ) -> Option<(EnteredSpan, Context)> {
     // The cell is gone while the thread is torn down.
-    HANDED_OVER.try_with(|cell| cell.set(span.take())).ok()?;
+    HANDED_OVER.try_with(|place| *place.borrow_mut() = span.take()).ok()?;
     // The layer starts the span of what is entered for the first time.
     let entered = carrier.entered();
-    *span = handed_over();
-    span.is_none().then(|| (entered, Context::current()))
+    let is_left = HANDED_OVER.try_with(|place| place.borrow().is_some()).unwrap_or(false);
+    if is_left {
+        *span = handed_over();
+        return None;
+    }
+    Some((entered, Context::current()))
 }
 
 /// The span that is being handed over on this thread, for the tracer.
 pub(super) fn handed_over() -> Option<Span> {
-    HANDED_OVER.try_with(Cell::take).ok().flatten()
+    HANDED_OVER.try_with(|place| place.borrow_mut().take()).ok().flatten()
 }

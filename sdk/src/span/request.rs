@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use opentelemetry::{KeyValue, Value};
 
+use super::authority::host_and_port;
+
 const CLIENT_ADDRESS: &str = "client.address";
 const ERROR_TYPE: &str = "error.type";
 const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -55,17 +57,20 @@ pub(crate) enum Text {
     Full,
     Path,
     Query,
+    /// A host, or a host and its port; told apart when attributes are made.
+    Authority,
     ServerAddress,
     PeerAddress,
     UserAgent,
 }
 
-const TEXTS: [Text; 8] = [
+const TEXTS: [Text; 9] = [
     Text::MethodOriginal,
     Text::Route,
     Text::Full,
     Text::Path,
     Text::Query,
+    Text::Authority,
     Text::ServerAddress,
     Text::PeerAddress,
     Text::UserAgent,
@@ -98,6 +103,11 @@ impl Request {
 
     /// Says a text, which must not be empty to be kept. Whoever says it has cut it to a bearable length.
     pub(crate) fn say(&mut self, what: Text, text: &str) {
+        self.say_bytes(what, text.as_bytes());
+    }
+
+    /// Says a text that nobody has looked at yet; what is none in it is replaced when attributes are made.
+    pub(crate) fn say_bytes(&mut self, what: Text, text: &[u8]) {
         self.texts.push(what as usize, text);
     }
 
@@ -131,6 +141,12 @@ impl Request {
         };
         let text = |what| self.texts.get(what).map(|text| Value::from(text.into_owned()));
         let port = |port: Option<u16>| port.map(|port| Value::from(i64::from(port)));
+        let authority = self.texts.get(Text::Authority);
+        let server = authority.as_deref().and_then(host_and_port);
+        let (host, server_port) = match server {
+            Some((host, port)) => (Some(Value::from(host.to_owned())), port),
+            None => (text(Text::ServerAddress), self.server_port),
+        };
         let peer = self.texts.get(Text::PeerAddress).map(Arc::<str>::from);
         say(HTTP_REQUEST_METHOD, Some(self.method.into()));
         say(HTTP_REQUEST_METHOD_ORIGINAL, text(Text::MethodOriginal));
@@ -139,8 +155,8 @@ impl Request {
         say(URL_PATH, text(Text::Path));
         say(URL_QUERY, text(Text::Query));
         say(URL_SCHEME, self.scheme.map(Value::from));
-        say(SERVER_ADDRESS, text(Text::ServerAddress));
-        say(SERVER_PORT, port(self.server_port));
+        say(SERVER_ADDRESS, host);
+        say(SERVER_PORT, port(server_port));
         say(CLIENT_ADDRESS, peer.clone().map(Value::from));
         say(NETWORK_PEER_ADDRESS, peer.map(Value::from));
         say(NETWORK_PEER_PORT, port(self.peer_port));
@@ -154,22 +170,22 @@ impl Request {
 }
 
 impl Texts {
-    fn push(&mut self, index: usize, text: &str) {
+    fn push(&mut self, index: usize, text: &[u8]) {
         let start = usize::from(self.ends[TEXTS.len() - 1]);
         let end = start + text.len();
         // More than fits the ends is no text of a request; it is left out.
         let Ok(short_end) = u16::try_from(end) else { return };
         match &mut self.bytes {
             Bytes::Inline(bytes) if end <= bytes.len() => {
-                bytes[start..end].copy_from_slice(text.as_bytes());
+                bytes[start..end].copy_from_slice(text);
             }
             Bytes::Inline(bytes) => {
                 let mut heap = Vec::with_capacity(2 * end);
                 heap.extend_from_slice(&bytes[..start]);
-                heap.extend_from_slice(text.as_bytes());
+                heap.extend_from_slice(text);
                 self.bytes = Bytes::Heap(heap);
             }
-            Bytes::Heap(bytes) => bytes.extend_from_slice(text.as_bytes()),
+            Bytes::Heap(bytes) => bytes.extend_from_slice(text),
         }
         self.ends[index..].fill(short_end);
     }
@@ -217,7 +233,7 @@ mod tests {
                 assert_eq!(request.texts.get(*text).as_deref(), Some(&**said), "{text:?}");
             }
             assert_eq!(request.texts.get(Text::Query), None);
-            assert_eq!(request.heap_bytes() > 0, 7 * length > INLINE_BYTES);
+            assert_eq!(request.heap_bytes() > 0, texts.len() * length > INLINE_BYTES);
         }
     }
 

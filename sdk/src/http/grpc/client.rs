@@ -23,7 +23,7 @@ use crate::http::current::current;
 use crate::http::exchange::Begin;
 use crate::http::semconv;
 use crate::http::start::{self, Place};
-use crate::span::Content;
+use crate::span::{Content, unbracketed};
 
 /// Gives each call that is made one CLIENT span, and the server word of it.
 ///
@@ -48,7 +48,7 @@ impl ClientLayer {
         self.server = endpoint.host().map(|host| {
             let default_port = if endpoint.scheme_str() == Some("https") { 443 } else { 80 };
             Arc::new(Server {
-                address: semconv::bounded(semconv::unbracketed(host)).into(),
+                address: semconv::bounded(unbracketed(host)).into(),
                 port: endpoint.port_u16().or(Some(default_port)),
             })
         });

@@ -24,7 +24,7 @@ use crate::http::exchange::Begin;
 use crate::http::headers::Headers;
 use crate::http::semconv;
 use crate::http::start::{self, Place, Started};
-use crate::span::Content;
+use crate::span::{Content, unbracketed};
 
 /// Gives each call one SERVER span, which the method runs in.
 ///
@@ -128,7 +128,7 @@ impl Settings {
             attributes.reserve_exact(Method::ATTRIBUTES + 2 + 3);
             method.describe(attributes);
             if let Some(authority) = request.uri().authority() {
-                let host = semconv::bounded(semconv::unbracketed(authority.host()));
+                let host = semconv::bounded(unbracketed(authority.host()));
                 attributes.push(KeyValue::new(semconv::SERVER_ADDRESS, host.to_owned()));
                 if let Some(port) = authority.port_u16() {
                     attributes.push(KeyValue::new(semconv::SERVER_PORT, i64::from(port)));

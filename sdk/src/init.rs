@@ -3,6 +3,7 @@
 
 mod builder;
 mod gate;
+mod logger;
 mod telemetry;
 
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use crate::span::Tracer;
 use crate::trace::{self, Spans};
 use crate::vars::{Environment, Reader, Vars};
 use gate::Gate;
+#[cfg(feature = "testing")]
+pub(crate) use logger::install as install_logger;
 use telemetry::Started;
 
 pub use builder::{Builder, Propagator};
@@ -226,8 +229,7 @@ fn install(
     global::set_tracer_provider(spans.provider().clone());
     global::set_meter_provider(metrics.meters());
     global::set_text_map_propagator(propagator(config.http.propagation));
-    // Fails only if another logger is set, which then keeps the events of the `log` crate.
-    drop(tracing_log::LogTracer::init());
+    logger::install();
     log::install_panic_hook(lines);
     true
 }

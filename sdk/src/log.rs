@@ -18,7 +18,8 @@
 //
 // `layer` takes the event and finds its ids; `render` makes the line (`fields`, then a `format`,
 // with `escape`, `time` and `digits` below it) in memory of its own thread; `ring` queues it within
-// bounds; `writer` hands it to an `output`. Nothing up to the ring waits for anything but a copy.
+// bounds; `writer` hands it to an `output`. `key_values` are those of the `log` crate's records, which get
+// to the layer beside the event. Nothing up to the ring waits for anything but a copy.
 
 mod console;
 mod digits;
@@ -26,6 +27,7 @@ mod escape;
 mod extra;
 mod fields;
 mod format;
+mod key_values;
 mod layer;
 mod ledger;
 mod options;
@@ -60,6 +62,7 @@ use ring::{Priority, Ring};
 use sink::Sink;
 
 pub use extra::{Extra, FixedValue};
+pub(crate) use key_values::put_aside;
 pub(crate) use layer::LineLayer;
 pub use ledger::{LineDrops, LineLedger};
 pub(crate) use options::{LineOptions, Own};

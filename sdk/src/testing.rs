@@ -104,8 +104,7 @@ pub fn start_with(builder: Builder) -> TestTelemetry {
         Err(faults) => panic!("{}", crate::InitError::Settings(faults)),
     };
     tracer::install();
-    // Fails only if another logger is set, which then keeps the events of the `log` crate.
-    drop(tracing_log::LogTracer::init());
+    init::install_logger();
     TestTelemetry {
         _guard: tracing::dispatcher::set_default(&dispatch),
         dispatch,

@@ -168,6 +168,13 @@ pub(crate) fn shutdown_started(deadline: Instant) {
     }
 }
 
+/// Waits for the lines so far, as long as a shutdown would; nothing to wait for if nothing was started.
+pub(super) fn flush_started_lines() {
+    if let Some(started) = STARTED.get() {
+        started.lines.flush(started.deadline());
+    }
+}
+
 /// Watches the runtime of this thread, unless one is watched.
 pub(crate) fn watch_current_runtime() {
     if let Some(started) = STARTED.get() {

@@ -10,7 +10,7 @@ use tracing::span::{Attributes, Record};
 use super::fields::{Fields, Text, Value};
 
 /// More fields than this on one line are left out.
-const MAX_FIELDS: usize = 256;
+pub(super) const MAX_FIELDS: usize = 256;
 /// Of each text that a span keeps for its lines.
 const MAX_SPAN_VALUE_BYTES: usize = 4_096;
 

@@ -203,6 +203,16 @@ impl Fields {
         self.entries.push((name, stored));
     }
 
+    pub(crate) fn add_display(&mut self, name: &str, text: fmt::Arguments<'_>) {
+        let name = self.store_name(name);
+        let piece = self.store(text);
+        self.entries.push((name, Stored::Text(piece)));
+    }
+
+    pub(crate) fn add_error(&mut self, name: &str, error: &(dyn Error + 'static)) {
+        self.add_display(name, format_args!("{}", WithSources(error)));
+    }
+
     pub(crate) fn add_text(&mut self, name: &'static str, text: &str) {
         let piece = self.store_str(text);
         self.entries.push((Name::Static(name), Stored::Text(piece)));

@@ -134,16 +134,21 @@ pub(crate) fn push_members(out: &mut Out, fields: &Fields, own_keys: &[&str]) {
         out.push_str(if names_an_id(name) { "field_" } else { prefix(name, own_keys) });
         escape::push_json_part(out, name);
         out.push_ascii(b"\":");
-        match value {
-            Value::Text(text) => escape::push_json(out, text),
-            // JSON has no number for these.
-            Value::F64(number) if !number.is_finite() => {
-                out.push_ascii(b"\"");
-                push_plain(out, value);
-                out.push_ascii(b"\"");
-            }
-            other => push_plain(out, other),
+        push_json_value(out, value);
+    }
+}
+
+/// A value as JSON.
+pub(crate) fn push_json_value(out: &mut Out, value: Value<'_>) {
+    match value {
+        Value::Text(text) => escape::push_json(out, text),
+        // JSON has no number for these.
+        Value::F64(number) if !number.is_finite() => {
+            out.push_ascii(b"\"");
+            push_plain(out, value);
+            out.push_ascii(b"\"");
         }
+        other => push_plain(out, other),
     }
 }
 
@@ -156,7 +161,7 @@ fn push_member(out: &mut Out, key: &str, text: Text<'_>) {
 }
 
 /// A value that has nothing to escape.
-fn push_plain(out: &mut Out, value: Value<'_>) {
+pub(crate) fn push_plain(out: &mut Out, value: Value<'_>) {
     match value {
         Value::U64(number) => digits::push_u64(out, number),
         Value::I64(number) => digits::push_i64(out, number),

@@ -12,8 +12,9 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Lines;
-use super::extra::{Extra, SpanFields};
+use super::extra::{self, Extra, SpanFields};
 use super::fields::Fields;
+use super::key_values;
 use super::options::{LineOptions, Own};
 use super::render::Origin;
 use super::ring::Priority;
@@ -136,8 +137,15 @@ where
             ids: self.ids(event, metadata.target(), &spans),
             is_panic: false,
         };
+        // Before the event's own values, whose code may log.
+        let key_values = if is_from_log_crate { key_values::taken() } else { None };
         self.lines.emit(is_from_log_crate, priority(origin.level), |fields| {
             event.record(fields);
+            if let Some(values) = &key_values {
+                for (name, value) in values.iter() {
+                    extra::add_value(fields, name, value);
+                }
+            }
             if self.has_extras {
                 self.add_extras(event, &origin, fields, &spans);
             }

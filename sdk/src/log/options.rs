@@ -13,7 +13,7 @@ use crate::vars::Reader;
 /// No cap below this: what is never left out must have room, even if every byte of it is escaped.
 pub(crate) const MIN_LINE_BYTES: usize = 4_096;
 /// No cap above this: the queue has to hold lines, not one line.
-const MAX_LINE_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_LINE_BYTES: usize = 1024 * 1024;
 
 /// What the builder was told; then, once read, what is in force.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ use tracing::Level;
 
 use super::digits;
 use super::escape::{self, Guard};
-use super::fields::Text;
+use super::fields::{Text, Value};
 use super::format::{self, Layout, LineEvent};
 use super::out::Out;
 
@@ -98,6 +98,11 @@ impl Line<'_> {
         self.event.fields.count() > 0
     }
 
+    /// Whether there is a field with this name.
+    pub fn has_field(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
     /// Appends text.
     pub fn push(&mut self, text: &str) {
         self.out.push_str(text);
@@ -166,6 +171,23 @@ impl Line<'_> {
         format::push_pairs(self.out, self.event.fields, &[], Guard::Off);
     }
 
+    /// Appends the value of the field with this name, without quotes; nothing if there is none.
+    pub fn field(&mut self, name: &str) {
+        match self.value(name) {
+            Some(Value::Text(text)) => self.prose(text),
+            Some(value) => format::push_plain(self.out, value),
+            None => {}
+        }
+    }
+
+    /// Appends the value of the field with this name as JSON, numbers as numbers; `null` if there is none.
+    pub fn json_field(&mut self, name: &str) {
+        match self.value(name) {
+            Some(value) => format::push_json_value(self.out, value),
+            None => self.push("null"),
+        }
+    }
+
     /// Appends the message as a JSON string, quotes included.
     pub fn json_message(&mut self) {
         escape::push_json(self.out, self.event.fields.message());
@@ -197,7 +219,13 @@ impl Line<'_> {
     }
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// Of fields with one name the first.
+    fn value(&self, name: &str) -> Option<Value<'a>> {
+        let mut fields = self.event.fields.iter();
+        fields.find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
     /// Appends data. A line that begins as a JSON object is read as one, with the ids that it names: so a brace
     /// that data would begin the line with becomes an escape.
     fn prose(&mut self, mut text: Text<'_>) {

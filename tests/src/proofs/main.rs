@@ -6,6 +6,7 @@
 mod black_hole;
 mod blocked_stdout;
 mod child;
+mod whole_lines;
 
 use std::io;
 use std::process::ExitCode;
@@ -16,12 +17,21 @@ struct Extent {
     black_hole: Duration,
     blocked: Duration,
     pairs: usize,
+    lines_each: usize,
 }
 
-const FULL: Extent =
-    Extent { black_hole: Duration::from_secs(60), blocked: Duration::from_secs(30), pairs: 5 };
-const QUICK: Extent =
-    Extent { black_hole: Duration::from_secs(10), blocked: Duration::from_secs(5), pairs: 3 };
+const FULL: Extent = Extent {
+    black_hole: Duration::from_secs(60),
+    blocked: Duration::from_secs(30),
+    pairs: 5,
+    lines_each: 10_000,
+};
+const QUICK: Extent = Extent {
+    black_hole: Duration::from_secs(10),
+    blocked: Duration::from_secs(5),
+    pairs: 3,
+    lines_each: 500,
+};
 
 /// One promise.
 struct Row {
@@ -36,6 +46,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["spans", seconds] => black_hole::make_spans(seconds).map(|()| true),
+        ["lines", lines_each] => whole_lines::log(lines_each).map(|()| true),
         ["service"] => blocked_stdout::serve().map(|()| true),
         [] => prove(&FULL),
         ["--quick"] => prove(&QUICK),
@@ -58,10 +69,11 @@ fn main() -> ExitCode {
 fn prove(extent: &Extent) -> io::Result<bool> {
     println!("| promise | measured | goal | met |\n| --- | --- | --- | --- |");
     let mut is_met = true;
-    let proofs: [&dyn Fn() -> io::Result<Vec<Row>>; 2] =
-        [&|| black_hole::prove(extent.black_hole), &|| {
-            blocked_stdout::prove(extent.blocked, extent.pairs)
-        }];
+    let proofs: [&dyn Fn() -> io::Result<Vec<Row>>; 3] = [
+        &|| whole_lines::prove(extent.lines_each),
+        &|| black_hole::prove(extent.black_hole),
+        &|| blocked_stdout::prove(extent.blocked, extent.pairs),
+    ];
     for proof in proofs {
         for row in proof()? {
             let met = if row.is_met { "yes" } else { "no" };

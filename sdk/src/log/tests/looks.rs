@@ -73,6 +73,33 @@ fn a_format_of_ones_own_can_break_no_line_and_forge_no_ids() {
     assert!(lines.len() == 3 && lines.iter().all(|line| line.len() < 16_000));
 }
 
+/// Puts single fields where it wants them.
+struct Picks;
+
+impl Format for Picks {
+    fn write(&self, line: &mut Line<'_>) {
+        line.field("user");
+        for name in ["sku", "ratio", "user", "none"] {
+            line.push(" ");
+            line.json_field(name);
+        }
+        line.push(if line.has_field("sku") { " has a sku" } else { "" });
+        line.push(if line.has_field("none") { " has none" } else { "" });
+        line.field("none");
+    }
+}
+
+#[test]
+fn a_format_of_ones_own_has_single_fields_as_text_and_typed_as_json() {
+    let scene = scene(&with(LogFormat::Text, |o| o.own = Some(Own(Arc::new(Picks)))));
+    tracing::dispatcher::with_default(&scene.dispatch, || {
+        info!(user = "{\"trace_id\":\n1}", sku = 12, ratio = f64::NAN, "message");
+    });
+    let start = r#"\x7b"trace_id":\n1} 12 "NaN""#;
+    let json = r#""{\"trace_id\":\n1}" null has a sku"#;
+    assert_eq!(text_of(&scene), [format!("{start} {json}")]);
+}
+
 struct Panics;
 
 impl Format for Panics {

@@ -6,7 +6,7 @@
 //! | gauge, sum that may shrink | gauge |
 //! | sum that only grows | counter, `_total` |
 //! | histogram | histogram |
-//! | exponential histogram | histogram, its bounds the powers of √2 (see [`exponential`]) |
+//! | exponential histogram | histogram, its bounds the powers of √2 (see `samples::exponential`) |
 //! | summary | summary |
 //! | `service.namespace`/`service.name` | `job` |
 //! | `service.instance.id` | `instance` |

@@ -6,6 +6,7 @@
 mod black_hole;
 mod blocked_stdout;
 mod child;
+mod made_up_requests;
 mod whole_lines;
 
 use std::io;
@@ -18,6 +19,8 @@ struct Extent {
     blocked: Duration,
     pairs: usize,
     lines_each: usize,
+    paths: u64,
+    methods: u64,
 }
 
 const FULL: Extent = Extent {
@@ -25,12 +28,16 @@ const FULL: Extent = Extent {
     blocked: Duration::from_secs(30),
     pairs: 5,
     lines_each: 10_000,
+    paths: 1_000_000,
+    methods: 10_000,
 };
 const QUICK: Extent = Extent {
     black_hole: Duration::from_secs(10),
     blocked: Duration::from_secs(5),
     pairs: 3,
     lines_each: 500,
+    paths: 20_000,
+    methods: 1_000,
 };
 
 /// One promise.
@@ -47,6 +54,7 @@ fn main() -> ExitCode {
     let done = match arguments[..] {
         ["spans", seconds] => black_hole::make_spans(seconds).map(|()| true),
         ["lines", lines_each] => whole_lines::log(lines_each).map(|()| true),
+        ["requests", paths, methods] => made_up_requests::serve(paths, methods).map(|()| true),
         ["service"] => blocked_stdout::serve().map(|()| true),
         [] => prove(&FULL),
         ["--quick"] => prove(&QUICK),
@@ -69,7 +77,8 @@ fn main() -> ExitCode {
 fn prove(extent: &Extent) -> io::Result<bool> {
     println!("| promise | measured | goal | met |\n| --- | --- | --- | --- |");
     let mut is_met = true;
-    let proofs: [&dyn Fn() -> io::Result<Vec<Row>>; 3] = [
+    let proofs: [&dyn Fn() -> io::Result<Vec<Row>>; 4] = [
+        &|| made_up_requests::prove(extent.paths, extent.methods),
         &|| whole_lines::prove(extent.lines_each),
         &|| black_hole::prove(extent.black_hole),
         &|| blocked_stdout::prove(extent.blocked, extent.pairs),

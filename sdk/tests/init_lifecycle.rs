@@ -29,6 +29,8 @@ fn everything_is_accounted_for_within_the_deadline_whoever_does_not_answer() {
         .log_filter("warn")
         .otlp_endpoint(endpoint)
         .shutdown_timeout(timeout)
+        // The usual port may be taken, which would be one line more.
+        .metrics_addr(([127, 0, 0, 1], 0).into())
         .try_init()
         .unwrap();
 

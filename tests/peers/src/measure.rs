@@ -145,8 +145,10 @@ fn instructions(
 }
 
 fn instructions_of(subject: &str, operations: u32) -> io::Result<Instructions> {
-    callgrind::instructions_of_one(operations, |operations| {
-        ["one", subject, Way::OPERATION, &operations.to_string()].map(str::to_owned).to_vec()
+    callgrind::instructions_of_one(operations, |mut program, operations| {
+        program.env("OTEL_METRICS_EXPORTER", "none");
+        program.args(["one", subject, Way::OPERATION, &operations.to_string()]);
+        program
     })
 }
 

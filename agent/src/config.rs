@@ -22,6 +22,7 @@ mod processors;
 mod receivers;
 mod section;
 mod service;
+mod tls;
 mod units;
 mod yaml;
 
@@ -43,6 +44,7 @@ pub use self::processors::{
 pub use self::receivers::{Filelog, LineParser, Otlp, Receiver};
 pub use self::section::Setting;
 pub use self::service::{Pipeline, Telemetry};
+pub use self::tls::{ClientTls, Pem, TlsVersion};
 
 pub(crate) use self::section::listen_address;
 

@@ -27,6 +27,7 @@ use crate::sink::Sink;
 use crate::state_lock::StateLock;
 use crate::store::{self, Store};
 use crate::tail::{self, Tailer};
+use crate::tls::Connector;
 use crate::{pod_logs, process, queue, web};
 
 /// Opens an exporter; a test puts its own in the place of those that are configured.
@@ -157,7 +158,9 @@ impl<'a> Builder<'a> {
                 Ok(Box::new(Debug::new(&component.id, *verbosity)))
             }
             ExporterSettings::Otlp(settings) => {
-                let exporter = otlp::Otlp::new(settings.clone(), Arc::clone(&self.metrics));
+                let connector = Connector::new(settings.tls.as_ref(), &[b"h2"])?;
+                let exporter =
+                    otlp::Otlp::new(settings.clone(), connector, Arc::clone(&self.metrics));
                 let fault = |source| BuildError::Exporter { from: component.id.clone(), source };
                 Ok(Box::new(exporter.map_err(fault)?))
             }

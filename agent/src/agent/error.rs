@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::reload::Unusable;
 use crate::state_lock::LockError;
 use crate::store::StoreError;
 use crate::tail::TailError;
@@ -48,6 +49,8 @@ pub enum BuildError {
         /// What is wrong with it.
         source: tonic::transport::Error,
     },
+    /// A file that the configuration names cannot be used: a certificate, a key, a token.
+    Unusable(Unusable),
 }
 
 impl BuildError {
@@ -57,6 +60,12 @@ impl BuildError {
             LockError::Held(process) => Self::StateHeld { directory, process },
             LockError::Io(source) => Self::State { directory, source },
         }
+    }
+}
+
+impl From<Unusable> for BuildError {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(unusable)
     }
 }
 
@@ -89,6 +98,7 @@ impl fmt::Display for BuildError {
                 write!(f, "the endpoint of exporter {from} is no address: {source}")
             }
             Self::Tail(error) => write!(f, "cannot tail pod logs: {error}"),
+            Self::Unusable(unusable) => unusable.fmt(f),
         }
     }
 }
@@ -99,6 +109,7 @@ impl Error for BuildError {
             Self::Bind { source, .. } | Self::State { source, .. } => Some(source),
             Self::Store(error) => Some(error),
             Self::Tail(error) => Some(error),
+            Self::Unusable(unusable) => Some(unusable),
             Self::Exporter { source, .. } => Some(source),
             Self::StateHeld { .. } => None,
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::component::{ALL_SIGNALS, Kind, Signal};
 use super::section::{Section, Setting, listen_address};
+use super::tls::{self, ClientTls};
 
 /// An exporter and its settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,8 @@ pub struct OtlpExporter {
     pub gzip: bool,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// How the connection is secured, if it is.
+    pub tls: Option<ClientTls>,
 }
 
 /// The `spanline_store` exporter.
@@ -85,7 +88,7 @@ pub(super) const KINDS: &[Kind<Exporter>] = &[
         aliases: &["otlp_grpc"],
         signals: ALL_SIGNALS,
         read: otlp,
-        sample: "{endpoint: 'tempo:4317', tls: {insecure: true}}",
+        sample: "endpoint: 'tempo:4317'",
     },
     Kind {
         name: "prometheus",
@@ -115,8 +118,11 @@ fn debug(section: &mut Section<'_>) -> Option<Exporter> {
 fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
     let expected = "a host and a port such as tempo:4317";
     section.required("endpoint", expected);
+    let mut is_https = false;
     let endpoint = section.parsed("endpoint", expected, |text, _| {
-        let endpoint = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        is_https = text.starts_with("https://");
+        let bare = text.strip_prefix("http://").or(text.strip_prefix("https://"));
+        let endpoint = bare.unwrap_or(text).trim_end_matches('/');
         let has_host = !endpoint.starts_with(':') && !endpoint.is_empty();
         (has_host && listen_address(endpoint).is_some()).then(|| endpoint.to_owned())
     });
@@ -130,13 +136,8 @@ fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
     }
     let gzip = section.choice("compression", &[("gzip", true), ("none", false)], true);
     let timeout = section.duration("timeout", Duration::from_secs(5));
-    let mut tls = section.section("tls");
-    if !tls.bool("insecure", false) {
-        tls.fault("insecure must be true: TLS is not supported yet");
-        return None;
-    }
-    drop(tls);
-    Some(Exporter::Otlp(OtlpExporter { endpoint: endpoint?, headers, gzip, timeout }))
+    let tls = tls::grpc_client(section, is_https);
+    Some(Exporter::Otlp(OtlpExporter { endpoint: endpoint?, headers, gzip, timeout, tls }))
 }
 
 fn prometheus(section: &mut Section<'_>) -> Option<Exporter> {

@@ -192,9 +192,24 @@ fn asked<T>(kind: &Kind<T>) -> Vec<String> {
     let mut keys: Vec<String> = findings.asked().iter().map(path).collect();
     let all = keys.clone();
     keys.retain(|key| !all.iter().any(|other| other.starts_with(&format!("{key}::"))));
+    // Those of TLS have a table of their own.
+    for key in &mut keys {
+        if let Some((before, _)) = key.split_once("tls::") {
+            *key = format!("{before}tls");
+        }
+    }
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+/// The keys that a part of components asks for.
+fn asked_of<T>(sample: &str, read: fn(&mut Section<'_>) -> T) -> Vec<String> {
+    let (node, findings) = (yaml::parse(sample, "sample").unwrap(), Findings::default());
+    read(&mut Section::new("", Some(&node), &findings));
+    assert!(findings.faults().is_empty(), "{:?}", findings.faults());
+    let asked = findings.asked();
+    asked.iter().filter_map(|key| Some(key.strip_prefix("tls::")?.to_owned())).collect()
 }
 
 fn assert_documented<T>(section: &str, kinds: &[Kind<T>]) {
@@ -210,6 +225,9 @@ fn every_key_is_in_the_documented_table_of_its_component_and_no_other() {
     assert_documented("exporter", exporters::KINDS);
     assert_documented("extension", extensions::KINDS);
     assert_eq!(documented("operators of `filelog`"), operators::KINDS);
+    let client = asked_of("{}", |section| tls::grpc_client(section, true));
+    assert_eq!(client, documented("`tls` of exporters"));
+    assert_eq!(client, asked_of("{}", |section| tls::http_client(section, true)));
 }
 
 const SEED_2023: &str =
@@ -262,5 +280,39 @@ fn operators_are_checked_before_anything_runs() {
     ] {
         let told = told(operators);
         assert!(told.contains(expected), "{operators}:\n{told}");
+    }
+}
+
+#[test]
+fn settings_of_tls_that_would_do_nothing_or_harm_are_refused() {
+    let told = |endpoint: &str, tls: &str| {
+        let yaml = SMALL.replace(
+            "exporters: {",
+            &format!("exporters: {{otlp: {{endpoint: '{endpoint}', tls: {tls}}}, "),
+        );
+        match Config::from_yaml(&yaml, "c.yaml", &HashMap::new()) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    };
+    for (endpoint, tls, expected) in [
+        ("tempo:4317", "{}", ""),
+        ("tempo:4317", "{insecure: true}", ""),
+        ("tempo:4317", "{insecure: true, reload_interval: 1s}", ""),
+        ("https://tempo:4317", "{insecure: false, min_version: '1.3', ca_file: a}", ""),
+        ("https://tempo:4317", "{insecure: true}", "begins with https://"),
+        ("tempo:4317", "{insecure: true, ca_file: a}", "in which nothing else here acts"),
+        ("tempo:4317", "{insecure_skip_verify: true}", "must be false: whoever stands between"),
+        ("tempo:4317", "{ca_file: a, ca_pem: b}", "stand for the same"),
+        ("tempo:4317", "{cert_file: a}", "go together, and one is missing"),
+        ("tempo:4317", "{min_version: '1.1'}", "\"1.1\", where 1.2, 1.3 is expected"),
+        ("tempo:4317", "{min_version: 1.3, max_version: 1.2}", "newer than max_version"),
+        ("tempo:4317", "{server_name_override: 'a b'}", "a DNS name or an IP address"),
+        ("tempo:4317", "{include_system_ca_certs_pool: true}", "beside ca_file or ca_pem only"),
+        ("tempo:4317", "{curve_preferences: [X25519]}", "not a key that is supported here"),
+    ] {
+        let told = told(endpoint, tls);
+        assert_eq!(told.is_empty(), expected.is_empty(), "{tls}: {told}");
+        assert!(told.contains(expected), "{tls}: {told}");
     }
 }

@@ -24,9 +24,8 @@ use super::{ExportError, Exporter};
 use crate::config::OtlpExporter;
 use crate::record::Batch;
 use crate::self_metrics::{SelfMetrics, SignalReason};
+use crate::tls::{Connector, Distrust};
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a silent peer is asked whether it is still there, and how long it may take to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 
@@ -34,29 +33,36 @@ const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::fro
 #[derive(Debug)]
 pub struct Otlp {
     channel: Channel,
+    distrust: Distrust,
     settings: OtlpExporter,
     headers: MetadataMap,
     metrics: Arc<SelfMetrics>,
 }
 
 impl Otlp {
-    /// An exporter that connects when there is something to send. It wants a runtime around it.
+    /// An exporter that connects by `connector` when there is something to send. It wants a runtime around it.
     ///
     /// # Errors
     /// When the endpoint is no address.
     pub fn new(
         settings: OtlpExporter,
+        connector: Connector,
         metrics: Arc<SelfMetrics>,
     ) -> Result<Self, tonic::transport::Error> {
+        // TLS is the connector's; requests name the scheme all the same.
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        let origin = Endpoint::from_shared(format!("{scheme}://{}", settings.endpoint))?;
         let endpoint = Endpoint::from_shared(format!("http://{}", settings.endpoint))?
-            .connect_timeout(CONNECT_TIMEOUT)
+            .origin(origin.uri().clone())
             .http2_keep_alive_interval(KEEP_ALIVE.0)
             .keep_alive_timeout(KEEP_ALIVE.1);
         let headers = settings.headers.iter().filter_map(|(name, value)| {
             Some((http::HeaderName::try_from(name).ok()?, http::HeaderValue::try_from(value).ok()?))
         });
         let headers = MetadataMap::from_headers(headers.collect());
-        Ok(Self { channel: endpoint.connect_lazy(), settings, headers, metrics })
+        let distrust = connector.distrust();
+        let channel = endpoint.connect_with_connector_lazy(connector);
+        Ok(Self { channel, distrust, settings, headers, metrics })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -113,7 +119,12 @@ impl Exporter for Otlp {
             let sent = tokio::time::timeout(self.settings.timeout, self.send(&batch)).await;
             let sent = sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
             let endpoint = &self.settings.endpoint;
-            let (rejected, why) = sent.map_err(|status| error(endpoint, &status))?;
+            let (rejected, why) = sent.map_err(|status| match self.distrust.why() {
+                Some(why) if is_broken(&status) => {
+                    ExportError::Unreachable(format!("{endpoint}: {why}"))
+                }
+                _ => error(endpoint, &status),
+            })?;
             if rejected > 0 {
                 let label = SignalReason { signal: batch.signal(), reason: "rejected" };
                 self.metrics.export.dropped.get_or_create(&label).inc_by(rejected.unsigned_abs());
@@ -124,8 +135,20 @@ impl Exporter for Otlp {
     }
 }
 
+/// The connection broke or could not be made, and the server has said nothing.
+fn is_broken(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
 /// What OTLP's specification says of each code.
 fn error(endpoint: &str, status: &Status) -> ExportError {
+    if is_broken(status) {
+        let mut why: &dyn std::error::Error = status;
+        while let Some(source) = why.source() {
+            why = source;
+        }
+        return ExportError::Unreachable(format!("{endpoint}: {why}"));
+    }
     let code = status.code();
     let what = format!("{endpoint} answers {code:?}: {}", status.message());
     match code {

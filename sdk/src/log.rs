@@ -188,6 +188,9 @@ impl Lines {
         fill: impl FnOnce(&mut Fields) -> Origin<'a>,
     ) {
         let sink = &self.shared.sink;
+        if sink.refuses(priority) {
+            return;
+        }
         let take = |line: &[u8]| sink.push(line, priority);
         if !self.shared.renderer.line(is_from_log_crate, fill, take) {
             sink.count_recursion();

@@ -129,17 +129,17 @@ where
         let normalized = may_be_from_log_crate.then(|| event.normalized_metadata()).flatten();
         let is_from_log_crate = normalized.is_some();
         let metadata: &Metadata<'_> = normalized.as_ref().unwrap_or_else(|| event.metadata());
-        let origin = Origin {
-            level: *metadata.level(),
-            target: metadata.target(),
-            file: metadata.file(),
-            line: metadata.line(),
-            ids: self.ids(event, metadata.target(), &spans),
-            is_panic: false,
-        };
-        // Before the event's own values, whose code may log.
-        let key_values = if is_from_log_crate { key_values::taken() } else { None };
-        self.lines.emit(is_from_log_crate, priority(origin.level), |fields| {
+        self.lines.emit(is_from_log_crate, priority(*metadata.level()), |fields| {
+            let origin = Origin {
+                level: *metadata.level(),
+                target: metadata.target(),
+                file: metadata.file(),
+                line: metadata.line(),
+                ids: self.ids(event, metadata.target(), &spans),
+                is_panic: false,
+            };
+            // Before the event's own values, whose code may log.
+            let key_values = if is_from_log_crate { key_values::taken() } else { None };
             event.record(fields);
             if let Some(values) = &key_values {
                 for (name, value) in values.iter() {

@@ -5,6 +5,7 @@
 //! The account is kept under the same lock, hence exact at every moment.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,8 @@ pub(crate) struct Ring {
     queue_bytes: usize,
     reserved_bytes: usize,
     chunk_bytes: usize,
+    /// For each [`Priority`]: a line did not fit, and nothing has made room since. Changes under the lock only.
+    is_full: [AtomicBool; 2],
     state: Mutex<State>,
     /// The writer waits for lines.
     work: Condvar,
@@ -95,10 +98,41 @@ impl Ring {
             queue_bytes: queue_bytes.max(max_line_bytes),
             reserved_bytes: reserved_bytes.min(queue_bytes.saturating_sub(max_line_bytes)),
             chunk_bytes: CHUNK_BYTES.max(max_line_bytes),
+            is_full: Default::default(),
             state: Mutex::default(),
             work: Condvar::new(),
             progress: Condvar::new(),
         }
+    }
+
+    /// Drops a line that is not made yet, if there is no room: to make it would be for nothing. Once a line did
+    /// not fit, shorter ones have to wait for room as well.
+    #[inline]
+    pub(crate) fn refuses(&self, priority: Priority) -> bool {
+        self.is_full(priority).load(Ordering::Relaxed) && self.refuses_under_lock(priority)
+    }
+
+    fn refuses_under_lock(&self, priority: Priority) -> bool {
+        let mut state = self.lock();
+        let is_full = self.is_full(priority).load(Ordering::Relaxed);
+        if is_full {
+            state.ledger.emitted += 1;
+            state.ledger.dropped.queue_full += 1;
+        }
+        is_full
+    }
+
+    fn is_full(&self, priority: Priority) -> &AtomicBool {
+        let [normal, high] = &self.is_full;
+        match priority {
+            Priority::Normal => normal,
+            Priority::High => high,
+        }
+    }
+
+    /// There is room, or an end of all: lines are looked at one by one again.
+    fn is_full_no_more(&self) {
+        self.is_full.iter().for_each(|is_full| is_full.store(false, Ordering::Relaxed));
     }
 
     /// Takes a line, or counts it as dropped. Never waits for the output.
@@ -113,6 +147,7 @@ impl Ring {
         let needed = (state.waiting_bytes + line.len()).saturating_add(kept_free);
         if needed > self.queue_bytes {
             state.ledger.dropped.queue_full += 1;
+            self.is_full(priority).store(true, Ordering::Relaxed);
             return;
         }
         state.append(line, self.chunk_bytes);
@@ -153,6 +188,7 @@ impl Ring {
     pub(crate) fn close(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
         state.is_closed = true;
+        self.is_full_no_more();
         self.wake_writer(&mut state);
         if self.wait_until(state, deadline, |state| state.writer == Writer::Gone) {
             return true;
@@ -230,6 +266,7 @@ impl Ring {
         ledger.written += written;
         ledger.dropped.io_error += chunk.lines - written;
         state.waiting_bytes -= chunk.bytes.len();
+        self.is_full_no_more();
         state.keep_spare(chunk.bytes);
         self.progress.notify_all();
     }
@@ -256,6 +293,7 @@ impl Ring {
     pub(crate) fn writer_is_gone(&self) {
         let mut state = self.lock();
         state.is_closed = true;
+        self.is_full_no_more();
         state.writer = Writer::Gone;
         state.drop_waiting();
         // What it had in its hands when it panicked is as good as refused.

@@ -22,6 +22,15 @@ impl Sink {
         Self::Discard(Box::default())
     }
 
+    /// See [`Ring::refuses`].
+    #[inline]
+    pub(crate) fn refuses(&self, priority: Priority) -> bool {
+        match self {
+            Self::Ring(ring) => ring.refuses(priority),
+            Self::Discard(_) => false,
+        }
+    }
+
     /// Takes a line, or counts it as dropped.
     pub(crate) fn push(&self, line: &[u8], priority: Priority) {
         match self {

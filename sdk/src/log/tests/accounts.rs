@@ -135,3 +135,41 @@ fn a_line_alone_arrives_without_a_flush() {
         assert!(line.ends_with(&format!("line {number}.\n")), "{line}");
     }
 }
+
+#[test]
+fn a_line_that_there_is_no_room_for_is_not_even_made_until_there_is_room_again() {
+    let (lines, reader) = blocked(&small_queue());
+    let is_made = |priority| {
+        let mut is_made = false;
+        lines.emit(false, priority, |_| {
+            is_made = true;
+            Origin {
+                level: Level::INFO,
+                target: "test",
+                file: None,
+                line: None,
+                ids: None,
+                is_panic: false,
+            }
+        });
+        is_made
+    };
+    assert!(is_made(Priority::Normal));
+    fill_up(&lines);
+    let full = lines.ledger();
+    assert!(!is_made(Priority::Normal));
+    assert_eq!(lines.ledger().dropped.queue_full, full.dropped.queue_full + 1);
+    assert!(is_made(Priority::High), "the reserve is empty");
+    assert_exact(lines.ledger());
+
+    let read = collect(reader);
+    assert!(lines.flush(soon()), "{:?}", lines.ledger());
+    assert!(is_made(Priority::Normal));
+    fill_up(&lines);
+    assert!(lines.shutdown(soon()));
+    let closed = lines.ledger();
+    assert!(is_made(Priority::Normal));
+    assert_eq!(lines.ledger().dropped.shutdown, closed.dropped.shutdown + 1);
+    assert_exact(lines.ledger());
+    read.join().unwrap();
+}

@@ -35,11 +35,13 @@ impl SpanIds {
     }
 
     /// The trace id in lower-case hex.
+    #[inline]
     pub(crate) fn trace_hex(&self) -> [u8; 32] {
         hex(&self.trace_id)
     }
 
     /// The span id in lower-case hex.
+    #[inline]
     pub(crate) fn span_hex(&self) -> [u8; 16] {
         hex(&self.span_id)
     }

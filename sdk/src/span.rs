@@ -22,10 +22,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::time::now;
 use opentelemetry::trace::{Event, Link, SpanContext, Status};
 
-use recording::Recording;
-
 pub(crate) use authority::unbracketed;
-pub(crate) use carrier::{CARRIER, enter};
+pub(crate) use carrier::{CARRIER, enter, handed_over};
 pub(crate) use limits::Limits;
 pub(crate) use recording::{Content, Ended};
 pub(crate) use request::{Request, Text};
@@ -33,8 +31,8 @@ pub(crate) use tracer::{Parent, Provider, Sampling, Start, Tracer};
 
 /// Where spans go when they end. It must not block.
 pub(crate) trait Sink: fmt::Debug + Send + Sync {
-    /// Takes a sampled span that ended.
-    fn take(&self, span: Ended);
+    /// Takes a sampled span that ended out of its place: it is large, and each move is a copy.
+    fn take(&self, span: &mut Option<Ended>);
 }
 
 /// A span that is recorded until it ends, or one that only has ids.
@@ -45,33 +43,27 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// A span that is nobody's parent: telemetry is suppressed here, or over.
-    fn none() -> Self {
-        Self::unrecorded(SpanContext::NONE)
-    }
-
-    fn unrecorded(context: SpanContext) -> Self {
+    /// A span that only has ids; with invalid ones, it is nobody's parent.
+    pub(crate) fn unrecorded(context: SpanContext) -> Self {
         Self { context, recording: None }
     }
 
-    fn record(&mut self, change: impl FnOnce(&mut Recording, Limits)) {
-        if let Some(Ended { recording, .. }) = &mut self.recording {
+    fn record(&mut self, change: impl FnOnce(&mut Ended, Limits)) {
+        if let Some(recording) = &mut self.recording {
             let limits = *recording.tracer.limits();
             change(recording, limits);
         }
     }
 
     fn finish(&mut self, end: impl FnOnce() -> SystemTime) {
-        if let Some(Ended { recording, .. }) = &mut self.recording {
-            recording.end_time = end();
+        let Some(recording) = &mut self.recording else { return };
+        recording.end_time = end();
+        // A sampler may have a span recorded for those in the process only.
+        if self.context.is_sampled() {
             let tracer = recording.tracer.clone();
-            if let Some(ended) = self.recording.take()
-                // A sampler may have a span recorded for those in the process only.
-                && self.context.is_sampled()
-            {
-                tracer.sink().take(ended);
-            }
+            tracer.sink().take(&mut self.recording);
         }
+        self.recording = None;
     }
 }
 

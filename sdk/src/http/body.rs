@@ -11,11 +11,11 @@ use pin_project_lite::pin_project;
 
 use super::exchange::{Error, Exchange};
 
-/// A body whose end is the end of the exchange. It is the body itself, without a box around it, where
+/// A body whose end is the end of the exchange, which moves into it if need be. It is the body itself, without a box around it, where
 /// nobody would see the difference.
 pub(super) fn watched<B>(
     inner: B,
-    mut exchange: Exchange,
+    exchange: &mut Exchange,
     status: StatusCode,
     headers: &HeaderMap,
     answers_head: bool,
@@ -35,9 +35,10 @@ where
         exchange.sent(if answers_head || has_no_body(status) { 0 } else { bytes });
     }
     if ends_here || (!exchange.is_recorded() && is_there) {
-        exchange.end();
+        exchange.end_with_poll();
         axum::body::Body::new(inner)
     } else {
+        let exchange = std::mem::replace(exchange, Exchange::untraced());
         axum::body::Body::new(Watched { inner, exchange, remaining, is_there })
     }
 }

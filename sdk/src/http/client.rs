@@ -100,12 +100,11 @@ where
             query: uri.query(),
         });
         let sent = Sent { method: request.method(), target, resends, bytes };
-        let (mut started, counted) = sent.start(current.as_deref(), self.place);
-        let (mut exchange, inner) = started.run(|exchange| {
+        let started = sent.start(current.as_deref(), self.place);
+        let (exchange, inner) = started.run(|exchange| {
             inject(current.as_ref(), exchange, request.headers_mut());
             self.inner.call(request)
         });
-        exchange.count(counted);
         ClientFuture { inner, exchange, is_head }
     }
 }
@@ -121,11 +120,7 @@ pub(super) struct Sent<'a> {
 
 impl Sent<'_> {
     /// Starts its span, and counts it as under way.
-    pub(super) fn start(
-        &self,
-        current: Option<&InForce>,
-        place: Place,
-    ) -> (Started, Option<Counted>) {
+    pub(super) fn start(&self, current: Option<&InForce>, place: Place) -> Started {
         let known = current.and_then(|current| current.http.known_methods.as_deref());
         let method = Method::of(self.method, known);
         let content = |content: &mut Content| {
@@ -137,7 +132,8 @@ impl Sent<'_> {
             }
         };
         let begin = Begin { kind: SpanKind::Client, name: method.name.into(), content };
-        let counted = current.map(|current| {
+        let mut started = start::client(current, place, begin);
+        if let Some(current) = current {
             let target = self.target.as_ref();
             let requests = current.metrics.client.requests(&Asked {
                 method: method.value,
@@ -145,9 +141,9 @@ impl Sent<'_> {
                 server: target.map(|target| (target.address(), target.port())),
                 route: None,
             });
-            Counted::begin(requests, self.bytes)
-        });
-        (start::client(current, place, begin), counted)
+            started.count(Counted::begin(requests, self.bytes, None));
+        }
+        started
     }
 }
 

@@ -20,13 +20,19 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub(super) fn begin(requests: Requests, request_bytes: Option<u64>) -> Self {
-        Self { under_way: requests.begin(), request_bytes, started: Instant::now(), polls: None }
+    /// From now on it is under way, and its polls are watched if there is something to watch them.
+    #[inline]
+    pub(super) fn begin(
+        requests: Requests,
+        request_bytes: Option<u64>,
+        polls: Option<Polls>,
+    ) -> Self {
+        Self { under_way: requests.begin(), request_bytes, started: Instant::now(), polls }
     }
 
-    /// Has its polls watched.
-    pub(super) fn watching(self, polls: Polls) -> Self {
-        Self { polls: Some(polls), ..self }
+    /// When its latest poll was over, if that was watched.
+    pub(super) fn polled_at(&self) -> Option<Instant> {
+        self.polls.as_ref()?.over_at()
     }
 
     pub(super) fn polls(&mut self) -> Option<&mut Polls> {
@@ -34,7 +40,8 @@ impl Counted {
     }
 
     /// The duration is that of a clock which nobody sets, so it is not the difference of the span's times.
-    pub(super) fn end(self, facts: Facts, span: Option<&SpanContext>) {
+    /// `at` is now, if that is known.
+    pub(super) fn end(self, at: Option<Instant>, facts: Facts, span: Option<&SpanContext>) {
         let error = facts.error.map(|error| match error {
             Error::Status(status) => ErrorType::Status(status.as_u16()),
             Error::Other(word) => ErrorType::Word(word),
@@ -42,7 +49,7 @@ impl Counted {
         let status = facts.status.map(|status| status.as_u16());
         self.under_way.end(&Ended {
             outcome: Outcome { status, error },
-            duration: self.started.elapsed(),
+            duration: at.unwrap_or_else(Instant::now).saturating_duration_since(self.started),
             request_bytes: self.request_bytes,
             response_bytes: facts.response_bytes,
             polled: self.polls.as_ref().map(Polls::polled),

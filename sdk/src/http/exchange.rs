@@ -7,6 +7,7 @@ use std::task;
 use http::StatusCode;
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
+use tokio::time::Instant;
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
@@ -121,8 +122,9 @@ impl Exchange {
     }
 
     /// Has the exchange observed at its end.
-    pub(super) fn count(&mut self, counted: Option<Counted>) {
-        self.counted = counted;
+    #[inline]
+    pub(super) fn count(&mut self, counted: Counted) {
+        self.counted = Some(counted);
     }
 
     /// Does a piece of the work inside the span, as [`run`](Self::run) does, and watches how long it takes if that
@@ -162,12 +164,22 @@ impl Exchange {
 
     /// Ends the span now. A handle that someone else still holds (a spawned task) does not prolong it.
     pub(super) fn end(&mut self) {
+        self.end_at(None);
+    }
+
+    /// Ends the span with the poll that is just over: its time is as good as another look at the clock.
+    pub(super) fn end_with_poll(&mut self) {
+        let polled_at = self.counted.as_ref().and_then(Counted::polled_at);
+        self.end_at(polled_at);
+    }
+
+    fn end_at(&mut self, at: Option<Instant>) {
         if !std::mem::replace(&mut self.is_open, false) {
             return;
         }
         if let Some(counted) = self.counted.take() {
             let span = self.context.as_ref().map(|context| context.span());
-            counted.end(self.facts, span.as_ref().map(|span| span.span_context()));
+            counted.end(at, self.facts, span.as_ref().map(|span| span.span_context()));
         }
         if let (true, Some(context)) = (self.is_recorded, &self.context) {
             let Facts { status, error, .. } = self.facts;
@@ -184,28 +196,27 @@ impl Exchange {
         }
     }
 
-    /// Does the first piece of the work.
-    pub(super) fn begun<T>(mut self, work: impl FnOnce(&Self) -> T) -> (Self, T) {
+    /// Does the first piece of the work: in the `tracing` span that carries the span and is entered already,
+    /// which is kept, or else in the context.
+    #[inline]
+    pub(super) fn begin<T>(
+        &mut self,
+        entered: Option<EnteredSpan>,
+        work: impl FnOnce(&Self) -> T,
+    ) -> T {
+        if let Some(entered) = entered {
+            let result = self.guarded(work);
+            self.carrier = entered.exit();
+            return result;
+        }
         let _attached = self.context.as_ref().map(|context| context.clone().attach());
-        let result = if self.carrier.is_none() {
+        if self.carrier.is_none() {
             self.guarded(work)
         } else {
             // A clone, because the work has the exchange.
             let carrier = self.carrier.clone();
             carrier.in_scope(|| self.guarded(work))
-        };
-        (self, result)
-    }
-
-    /// Does the first piece of the work in the `tracing` span that carries the span, and keeps it.
-    pub(super) fn begun_in<T>(
-        mut self,
-        carrier: EnteredSpan,
-        work: impl FnOnce(&Self) -> T,
-    ) -> (Self, T) {
-        let result = self.guarded(work);
-        self.carrier = carrier.exit();
-        (self, result)
+        }
     }
 
     /// Does a piece of the work inside the span; a panic ends the span as failed.
@@ -224,6 +235,7 @@ impl Exchange {
         result
     }
 
+    #[inline]
     fn guarded<T>(&mut self, work: impl FnOnce(&Self) -> T) -> T {
         let mut unwinding = EndsWhenUnwound { exchange: self, returned: false };
         let result = work(unwinding.exchange);

@@ -15,6 +15,7 @@ use crate::metrics::Polled;
 pub(super) struct Polls {
     threshold: Duration,
     polled: Polled,
+    over_at: Option<Instant>,
     woken: Option<Arc<Woken>>,
 }
 
@@ -25,7 +26,7 @@ pub(super) struct Poll(Instant);
 impl Polls {
     /// A poll that takes longer than `threshold` is slow.
     pub(super) fn new(threshold: Duration) -> Self {
-        Self { threshold, polled: Polled::default(), woken: None }
+        Self { threshold, polled: Polled::default(), over_at: None, woken: None }
     }
 
     /// Measures the delay between a wake and the poll that follows as well. It takes a waker of our own, which is
@@ -51,9 +52,16 @@ impl Polls {
 
     /// The poll is over.
     pub(super) fn end(&mut self, poll: &Poll) {
-        let took = poll.0.elapsed();
+        let now = Instant::now();
+        let took = now.saturating_duration_since(poll.0);
+        self.over_at = Some(now);
         self.polled.time += took;
         self.polled.slow += u64::from(took > self.threshold);
+    }
+
+    /// When the latest poll was over.
+    pub(super) fn over_at(&self) -> Option<Instant> {
+        self.over_at
     }
 
     pub(super) fn polled(&self) -> Polled {

@@ -36,11 +36,10 @@ impl SendTraced for reqwest::RequestBuilder {
             });
             let bytes = bytes(&request);
             let sent = Sent { method: request.method(), target, resends: None, bytes };
-            let (mut started, counted) = sent.start(current.as_deref(), place);
+            let started = sent.start(current.as_deref(), place);
             let headers = request.headers_mut();
             let inject = |exchange: &Exchange| client::inject(current.as_ref(), exchange, headers);
-            let (mut exchange, ()) = started.run(inject);
-            exchange.count(counted);
+            let (exchange, ()) = started.run(inject);
             let is_head = request.method() == reqwest::Method::HEAD;
             (exchange, request, is_head)
         });

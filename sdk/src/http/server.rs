@@ -162,12 +162,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
         let answers_head = request.method() == Method::HEAD;
-        let (mut started, counted) = self.shared.start(&request);
-        let (mut exchange, inner) = started.run(|_| self.inner.call(request));
-        exchange.count(counted);
+        let Started { exchange, entered } = self.shared.start(&request);
         let settings =
             self.shared.settings.has_response_work().then(|| Arc::clone(&self.shared.settings));
-        ServerFuture { inner: Some(inner), exchange: Some(exchange), answers_head, settings }
+        // Made where it stays, and then filled: each move is a copy.
+        let mut future = ServerFuture { inner: None, exchange, answers_head, settings };
+        future.inner = Some(future.exchange.begin(entered, |_| self.inner.call(request)));
+        future
     }
 }
 
@@ -179,10 +180,11 @@ impl Settings {
 }
 
 impl Shared {
-    fn start<B>(&self, request: &Request<B>) -> (Started, Option<Counted>) {
+    #[inline]
+    fn start<B>(&self, request: &Request<B>) -> Started {
         let settings = &*self.settings;
         if settings.excluded.iter().any(|path| path == request.uri().path()) {
-            return (Started::nothing(), None);
+            return Started::nothing();
         }
         let current = current();
         let http = current.as_ref().map(|current| &current.http);
@@ -201,17 +203,17 @@ impl Shared {
         let begin =
             Begin { kind: SpanKind::Server, name, content: |content: &mut _| head.say(content) };
         let caller = Caller::of(&headers, request.headers(), settings.callers, propagation);
-        let counting = current.as_ref().filter(|_| !settings.is_uncounted);
-        let counted = counting.map(|current| {
+        let mut started = start::server(current.as_deref(), settings.place, caller, begin);
+        if let Some(current) = current.as_ref().filter(|_| !settings.is_uncounted) {
             let scheme = semconv::scheme(request.uri());
             let received = Received { method: &method, scheme, route };
             let requests = self.requests.find(&current.metrics.server, received);
             let bytes = headers.content_length.and_then(body::length);
-            let counted = Counted::begin(requests, bytes);
             let polls = Polls::new(current.http.slow_poll);
-            counted.watching(if settings.is_delay_measured { polls.with_delay() } else { polls })
-        });
-        (start::server(current.as_deref(), settings.place, caller, begin), counted)
+            let polls = if settings.is_delay_measured { polls.with_delay() } else { polls };
+            started.count(Counted::begin(requests, bytes, Some(polls)));
+        }
+        started
     }
 }
 
@@ -222,7 +224,7 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         // Moves into the body when the answer is there.
-        exchange: Option<Exchange>,
+        exchange: Exchange,
         answers_head: bool,
         // Only where the response's head is of interest.
         settings: Option<Arc<Settings>>,
@@ -232,9 +234,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             // What a handler says when it is given up, it says in its span.
-            if let Some(exchange) = this.exchange.as_mut() {
-                exchange.run(|| this.inner.set(None));
-            }
+            this.exchange.run(|| this.inner.set(None));
         }
     }
 }
@@ -250,12 +250,9 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
-        let result = ready!(match this.exchange.as_mut() {
-            Some(exchange) => exchange.poll(context, |context| inner.poll(context)),
-            None => inner.poll(context),
-        });
-        let mut exchange = this.exchange.take().unwrap_or_else(Exchange::untraced);
-        Poll::Ready(match result {
+        let exchange = this.exchange;
+        let result = ready!(exchange.poll(context, |context| inner.poll(context)));
+        let answer = match result {
             Ok(mut response) => {
                 let status = response.status();
                 exchange.answered(status);
@@ -275,9 +272,12 @@ where
             }
             Err(error) => {
                 exchange.fail(Error::OTHER);
-                exchange.end();
+                exchange.end_with_poll();
                 Err(error)
             }
-        })
+        };
+        // What is dropped from now on is dropped outside.
+        *exchange = Exchange::untraced();
+        Poll::Ready(answer)
     }
 }

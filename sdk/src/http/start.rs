@@ -1,15 +1,17 @@
 //! Starts the span of an exchange, and puts it where the work will find it.
 
 use opentelemetry::Context;
-use opentelemetry::trace::{Link, Span as _, TraceContextExt as _};
+use opentelemetry::trace::{Span as _, TraceContextExt as _};
 use tracing::info_span;
+use tracing::span::EnteredSpan;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::caller::Caller;
+use super::counted::Counted;
 use super::current::InForce;
 use super::exchange::{Begin, Exchange};
 use super::foreign;
-use crate::span::{Content, Parent, Span, Start, enter};
+use crate::span::{Content, Parent, Span, Start, enter, handed_over};
 
 /// Where the span of an exchange is to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,26 +23,11 @@ pub(super) enum Place {
     Context,
 }
 
-/// A span that has started, and has to be put in its place. It is large, so it stays where it is until then.
+/// An exchange whose span is in its place, and whose work has not begun.
 pub(super) struct Started {
-    span: Option<Span>,
-    place: Place,
-    side: Side,
-}
-
-/// Whose span it is, and what is around it.
-#[allow(clippy::large_enum_variant, reason = "it is taken apart at once; a box would be dearer")]
-enum Side {
-    /// The context has the caller's baggage, if there is any.
-    Server {
-        context: Context,
-        has_baggage: bool,
-    },
-    Client {
-        context: Context,
-    },
-    /// Another's, which is in its place already; or there is none.
-    Placed(Option<Exchange>),
+    pub(super) exchange: Exchange,
+    /// The `tracing` span that carries the span, entered since it was given it.
+    pub(super) entered: Option<EnteredSpan>,
 }
 
 /// A server's span continues the caller's trace, or begins one: whatever span is active around the
@@ -52,90 +39,101 @@ pub(super) fn server<F>(
     begin: Begin<F>,
 ) -> Started
 where
-    F: FnOnce(&mut Content),
+    F: Fn(&mut Content),
 {
-    let Some(current) = current else { return Started::placed(foreign::server(caller, begin)) };
+    let Some(current) = current else { return Started::of(foreign::server(caller, begin)) };
     let has_baggage = caller.has_baggage();
     let Caller { parent, links, context } = caller;
     let parent = parent.as_ref().map_or(Parent::None, Parent::Remote);
-    let span = Some(open(current, parent, begin, links));
-    Started { span, place, side: Side::Server { context, has_baggage } }
+    let Begin { kind, name, content } = begin;
+    let start = Start { kind, name, parent, links, content };
+    match place {
+        Place::Context => Started::of(in_context(current, start, &context)),
+        Place::TracingSpan => {
+            let carrier = info_span!(target: "spanline::http", parent: None, "spanline.carrier");
+            if has_baggage {
+                // Cannot fail: the carrier is new.
+                let _ = carrier.set_parent(context.clone());
+            }
+            carried(carrier, current.tracer.open(start), &context)
+        }
+    }
 }
 
 /// A client's span is a child of the span that is active.
 pub(super) fn client<F>(current: Option<&InForce>, place: Place, begin: Begin<F>) -> Started
 where
-    F: FnOnce(&mut Content),
+    F: Fn(&mut Content),
 {
-    let Some(current) = current else { return Started::placed(foreign::client(begin)) };
+    let Some(current) = current else { return Started::of(foreign::client(begin)) };
     let context = Context::current();
-    let span = Some(open(current, Parent::Context(&context), begin, Vec::new()));
-    Started { span, place, side: Side::Client { context } }
+    let Begin { kind, name, content } = begin;
+    let start = Start { kind, name, parent: Parent::Context(&context), links: Vec::new(), content };
+    match place {
+        Place::Context => Started::of(in_context(current, start, &context)),
+        Place::TracingSpan => {
+            let carrier = info_span!(target: "spanline::http", "spanline.carrier");
+            carried(carrier, current.tracer.open(start), &context)
+        }
+    }
 }
 
-fn open<F>(current: &InForce, parent: Parent<'_>, begin: Begin<F>, links: Vec<Link>) -> Span
+/// Starts a span in the context. It is large, so it is not moved about before.
+#[inline]
+fn in_context<F>(current: &InForce, start: Start<'_, F>, around: &Context) -> Exchange
 where
-    F: FnOnce(&mut Content),
+    F: Fn(&mut Content),
 {
-    let Begin { kind, name, content } = begin;
-    current.tracer.open(Start { kind, name, parent, links, content })
+    match current.tracer.decide(&start) {
+        Ok(sample) => {
+            let context = around.with_span(current.tracer.record(start, sample, None));
+            Exchange::in_context(context, true)
+        }
+        // The ids are all there is to it, and need no box.
+        Err(ids) if ids.is_valid() => {
+            Exchange::in_context(around.with_remote_span_context(ids), false)
+        }
+        Err(_) => Exchange::untraced(),
+    }
+}
+
+/// Puts a span in a `tracing` span, which is entered for that; in the context, if that does not go.
+#[inline]
+fn carried(carrier: tracing::Span, span: Span, around: &Context) -> Started {
+    if !span.span_context().is_valid() {
+        return Started::of(Exchange::untraced());
+    }
+    let is_recorded = span.is_recording();
+    if let Some((entered, context)) = enter(carrier, span) {
+        let exchange = Exchange::in_context(context, is_recorded);
+        return Started { exchange, entered: Some(entered) };
+    }
+    let context = match handed_over() {
+        Some(span) => around.with_span(span),
+        None => around.clone(),
+    };
+    Started::of(Exchange::in_context(context, is_recorded))
 }
 
 impl Started {
     /// For a request that has no span.
     pub(super) fn nothing() -> Self {
-        Self::placed(Exchange::untraced())
+        Self::of(Exchange::untraced())
     }
 
-    fn placed(exchange: Exchange) -> Self {
-        Self { span: None, place: Place::default(), side: Side::Placed(Some(exchange)) }
+    fn of(exchange: Exchange) -> Self {
+        Self { exchange, entered: None }
     }
 
-    /// Puts the span in its place, and does the first piece of the work in it.
-    pub(super) fn run<T>(&mut self, work: impl FnOnce(&Exchange) -> T) -> (Exchange, T) {
-        let ids = self.span.as_ref().map(Span::span_context).filter(|ids| ids.is_valid());
-        let around = match &mut self.side {
-            Side::Placed(exchange) => {
-                return exchange.take().unwrap_or_else(Exchange::untraced).begun(work);
-            }
-            Side::Server { context, .. } | Side::Client { context } => std::mem::take(context),
-        };
-        let Some(ids) = ids else { return Exchange::untraced().begun(work) };
-        let is_recorded = self.span.as_ref().is_some_and(Span::is_recording);
-        if self.place == Place::Context && !is_recorded {
-            // The ids are all there is to it, and need no box.
-            let context = around.with_remote_span_context(ids.clone());
-            return Exchange::in_context(context, false).begun(work);
-        }
-        if self.place == Place::TracingSpan {
-            let carrier = self.side.carrier(&around);
-            if let Some((entered, context)) = enter(carrier, &mut self.span) {
-                return Exchange::in_context(context, is_recorded).begun_in(entered, work);
-            }
-        }
-        let context = match self.span.take() {
-            Some(span) => around.with_span(span),
-            None => around,
-        };
-        Exchange::in_context(context, is_recorded).begun(work)
+    /// Has the exchange observed at its end.
+    pub(super) fn count(&mut self, counted: Counted) {
+        self.exchange.count(counted);
     }
-}
 
-impl Side {
-    fn carrier(&self, around: &Context) -> tracing::Span {
-        match self {
-            Self::Server { has_baggage, .. } => {
-                let carrier =
-                    info_span!(target: "spanline::http", parent: None, "spanline.carrier");
-                if *has_baggage {
-                    // Cannot fail: the carrier is new.
-                    let _ = carrier.set_parent(around.clone());
-                }
-                carrier
-            }
-            Self::Client { .. } | Self::Placed(_) => {
-                info_span!(target: "spanline::http", "spanline.carrier")
-            }
-        }
+    /// Does the first piece of the work, in the span.
+    #[inline]
+    pub(super) fn run<T>(mut self, work: impl FnOnce(&Exchange) -> T) -> (Exchange, T) {
+        let result = self.exchange.begin(self.entered, work);
+        (self.exchange, result)
     }
 }

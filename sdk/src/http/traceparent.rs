@@ -54,56 +54,50 @@ pub(crate) fn value(span: &SpanContext) -> Option<HeaderValue> {
 }
 
 fn parse(value: &[u8]) -> Option<(TraceId, SpanId, TraceFlags)> {
-    let (head, rest) = value.split_at_checked(TRACEPARENT_BYTES)?;
+    let (head, rest) = value.split_first_chunk::<TRACEPARENT_BYTES>()?;
     let dashed = head[2] == b'-' && head[35] == b'-' && head[52] == b'-';
     if !dashed {
         return None;
     }
-    let [version] = unhex(&head[..2])?;
+    // All digits one behind the other, so that one pass reads them; noughts fill up.
+    let mut digits = [b'0'; 64];
+    digits[..32].copy_from_slice(&head[3..35]);
+    digits[32..48].copy_from_slice(&head[36..52]);
+    digits[48..50].copy_from_slice(&head[..2]);
+    digits[50..52].copy_from_slice(&head[53..]);
+    let bytes = unhex(&digits)?;
+    let (trace_id, others) = bytes.split_first_chunk()?;
+    let (span_id, others) = others.split_first_chunk()?;
+    let [version, flags, ..] = others else { return None };
     // A later version may say more, behind another dash; version ff is forbidden.
     match (version, rest.first()) {
         (0x00..=0xfe, None) | (0x01..=0xfe, Some(b'-')) => {}
         _ => return None,
     }
-    let trace_id = TraceId::from_bytes(unhex(&head[3..35])?);
-    let span_id = SpanId::from_bytes(unhex(&head[36..52])?);
-    let [flags] = unhex(&head[53..])?;
+    let (trace_id, span_id) = (TraceId::from_bytes(*trace_id), SpanId::from_bytes(*span_id));
     (trace_id != TraceId::INVALID && span_id != SpanId::INVALID)
         .then(|| (trace_id, span_id, TraceFlags::new(flags & KNOWN_FLAGS)))
 }
 
-/// Lower-case digits only, two for each byte.
-fn unhex<const BYTES: usize>(digits: &[u8]) -> Option<[u8; BYTES]> {
-    let mut bytes = [0; BYTES];
-    let mut fault = 0;
-    let (groups, rest) = digits.as_chunks::<8>();
-    let (whole, part) = bytes.as_chunks_mut::<4>();
-    for (bytes, digits) in whole.iter_mut().zip(groups) {
-        *bytes = eight_digits(*digits, &mut fault);
+/// Lower-case digits only, two for each byte. Written without a branch or a table, so that sixteen are read at
+/// once.
+fn unhex(digits: &[u8; 64]) -> Option<[u8; 32]> {
+    let (mut values, mut faults) = ([0; 64], 0);
+    for (value, digit) in values.iter_mut().zip(digits) {
+        let (numeral, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+        *value = if numeral < 10 { numeral } else { letter.wrapping_add(10) };
+        faults |= u8::from(numeral >= 10) & u8::from(letter >= 6);
     }
-    if !rest.is_empty() {
-        // Two digits: the others stand for them.
-        let mut digits = [b'0'; 8];
-        digits[8 - rest.len()..].copy_from_slice(rest);
-        let bytes = eight_digits(digits, &mut fault);
-        part.copy_from_slice(&bytes[4 - part.len()..]);
+    let mut bytes = [0; 32];
+    for (four, eight) in bytes.as_chunks_mut().0.iter_mut().zip(values.as_chunks().0) {
+        *four = paired(*eight);
     }
-    (fault == 0).then_some(bytes)
+    (faults == 0).then_some(bytes)
 }
 
-/// Reads eight digits at once, each in its own byte of a word; `fault` gets a bit if one of them is none.
-fn eight_digits(digits: [u8; 8], fault: &mut u64) -> [u8; 4] {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let digits = u64::from_be_bytes(digits);
-    let low = digits & (ONES * 0x0f);
-    // Letters, and only they, have this bit: they are 0x61 to 0x66, numerals 0x30 to 0x39.
-    let letters = (digits >> 6) & ONES;
-    let values = low + letters * 9;
-    *fault |= digits ^ (low + ONES * 0x30 + letters * 0x30);
-    // A numeral over 9, a letter over f, a letter before a.
-    *fault |= (low + ONES * 6) & (ONES * 0x10) & !(letters << 4);
-    *fault |= values & (ONES * 0x10);
-    *fault |= !(low + ONES * 0x0f) & (letters << 4);
+/// Eight values of a digit each as four bytes.
+fn paired(values: [u8; 8]) -> [u8; 4] {
+    let values = u64::from_be_bytes(values);
     let pairs = (values | (values >> 4)) & 0x00ff_00ff_00ff_00ff;
     let quads = (pairs | (pairs >> 8)) & 0x0000_ffff_0000_ffff;
     let [.., a, b, c, d] = (quads | (quads >> 16)).to_be_bytes();

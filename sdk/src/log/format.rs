@@ -84,10 +84,20 @@ pub(crate) fn plain(event: &LineEvent<'_>, out: &mut Out) {
 }
 
 /// `trace_id=T span_id=S`
+#[inline]
 pub(crate) fn push_ids(out: &mut Out, ids: SpanIds) {
     let mut text = *b"trace_id=00000000000000000000000000000000 span_id=0000000000000000";
     text[9..41].copy_from_slice(&ids.trace_hex());
     text[50..].copy_from_slice(&ids.span_hex());
+    out.push_ascii(&text);
+}
+
+/// `[trace_id=T span_id=S] `, in one piece: on most lines it is the longest.
+#[inline]
+fn push_ids_in_brackets(out: &mut Out, ids: SpanIds) {
+    let mut text = *b"[trace_id=00000000000000000000000000000000 span_id=0000000000000000] ";
+    text[10..42].copy_from_slice(&ids.trace_hex());
+    text[51..67].copy_from_slice(&ids.span_hex());
     out.push_ascii(&text);
 }
 

@@ -21,25 +21,19 @@ thread_local! {
 
 /// Enters `carrier`, which carries `span` from then on, and gives back the context that has it.
 ///
-/// `None` leaves the span where it is: the carrier is disabled, has started another, or its layer asks
-/// another tracer.
-pub(crate) fn enter(
-    carrier: tracing::Span,
-    span: &mut Option<Span>,
-) -> Option<(EnteredSpan, Context)> {
+/// `None` leaves the span where [`handed_over`] finds it: the carrier is disabled, has started another, or its layer
+/// asks another tracer. While the thread is torn down it is not even there.
+#[inline]
+pub(crate) fn enter(carrier: tracing::Span, span: Span) -> Option<(EnteredSpan, Context)> {
     // The cell is gone while the thread is torn down.
-    HANDED_OVER.try_with(|place| *place.borrow_mut() = span.take()).ok()?;
+    HANDED_OVER.try_with(|place| *place.borrow_mut() = Some(span)).ok()?;
     // The layer starts the span of what is entered for the first time.
     let entered = carrier.entered();
     let is_left = HANDED_OVER.try_with(|place| place.borrow().is_some()).unwrap_or(false);
-    if is_left {
-        *span = handed_over();
-        return None;
-    }
-    Some((entered, Context::current()))
+    (!is_left).then(|| (entered, Context::current()))
 }
 
-/// The span that is being handed over on this thread, for the tracer.
-pub(super) fn handed_over() -> Option<Span> {
+/// The span that is being handed over on this thread: for the tracer, or for whom it was left to.
+pub(crate) fn handed_over() -> Option<Span> {
     HANDED_OVER.try_with(|place| place.borrow_mut().take()).ok().flatten()
 }

@@ -4,7 +4,7 @@ use opentelemetry::trace::{Event, Link};
 use opentelemetry::{Array, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SpanEvents, SpanLimits, SpanLinks};
 
-use super::recording::Recording;
+use super::Ended;
 
 /// The SDK's limits for counts, and the one for the length of values, which it does not have.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,7 +15,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn set_attribute(&self, span: &mut Recording, mut attribute: KeyValue) {
+    pub(super) fn set_attribute(&self, span: &mut Ended, mut attribute: KeyValue) {
         if span.content.request.as_mut().is_some_and(|request| request.takes(&attribute)) {
             return;
         }

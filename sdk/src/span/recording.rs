@@ -10,8 +10,10 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::{Request, Tracer};
 
+/// A span that ended, or will be one as it is.
 #[derive(Debug)]
-pub(super) struct Recording {
+pub(crate) struct Ended {
+    pub(super) context: SpanContext,
     pub(super) tracer: Tracer,
     pub(super) parent_span_id: SpanId,
     pub(super) parent_span_is_remote: bool,
@@ -44,17 +46,10 @@ impl Content {
     }
 }
 
-/// A span that ended, or will be one as it is.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(super) context: SpanContext,
-    pub(super) recording: Recording,
-}
-
 impl Ended {
     /// The span as exporters want it. It takes a while: call it where nobody waits.
     pub(crate) fn into_data(self) -> SpanData {
-        let Self { context, recording: mut of } = self;
+        let mut of = self;
         let limits = *of.tracer.limits();
         if let Some(request) = of.content.request.take() {
             let said = std::mem::replace(&mut of.content.attributes, request.attributes());
@@ -63,7 +58,7 @@ impl Ended {
             of.dropped_attributes += limits.bound(&mut of.content.attributes, max);
         }
         SpanData {
-            span_context: context,
+            span_context: of.context,
             parent_span_id: of.parent_span_id,
             parent_span_is_remote: of.parent_span_is_remote,
             span_kind: of.kind,
@@ -81,7 +76,7 @@ impl Ended {
 
     /// Roughly what the span takes in memory while it waits.
     pub(crate) fn bytes(&self) -> usize {
-        let Recording { name, content, events, links, .. } = &self.recording;
+        let Self { name, content, events, links, .. } = self;
         let events: usize = events
             .iter()
             .map(|event| size_of_val(event) + event.name.len() + attributes(&event.attributes))

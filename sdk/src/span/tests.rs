@@ -19,8 +19,8 @@ use super::*;
 struct Kept(Mutex<Vec<SpanData>>);
 
 impl Sink for Kept {
-    fn take(&self, span: Ended) {
-        self.0.lock().unwrap().push(span.into_data());
+    fn take(&self, span: &mut Option<Ended>) {
+        self.0.lock().unwrap().extend(span.take().map(Ended::into_data));
     }
 }
 
@@ -59,7 +59,7 @@ fn caller(flags: TraceFlags) -> SpanContext {
     SpanContext::new(TraceId::from(7), SpanId::from(9), flags, true, state)
 }
 
-fn start<'a>(parent: Parent<'a>) -> Start<'a, impl FnOnce(&mut Content) + use<'a>> {
+fn start<'a>(parent: Parent<'a>) -> Start<'a, impl Fn(&mut Content) + use<'a>> {
     let content = |content: &mut Content| content.attributes.push(KeyValue::new("sku", 12));
     Start { kind: SpanKind::Server, name: "GET /".into(), parent, links: Vec::new(), content }
 }
@@ -258,7 +258,7 @@ fn a_tracing_span_carries_a_span_that_was_started_before() {
     let ids = span.span_context().clone();
 
     let carrier = tracing::info_span!(parent: None, "spanline.carrier");
-    let (entered, context) = enter(carrier, &mut Some(span)).unwrap();
+    let (entered, context) = enter(carrier, span).unwrap();
     assert_eq!(context.span().span_context(), &ids);
     let carrier = entered.exit();
     assert_eq!(carrier.context().span().span_context(), &ids);
@@ -278,17 +278,15 @@ fn a_tracing_span_carries_a_span_that_was_started_before() {
 #[test]
 fn a_carrier_that_carries_nothing_gives_the_span_back() {
     let scene = all();
-    let span = scene.tracer.start("work");
-    let mut span = Some(span);
-    assert!(enter(tracing::Span::none(), &mut span).is_none());
-    assert!(span.is_some());
+    assert!(enter(tracing::Span::none(), scene.tracer.start("work")).is_none());
+    assert!(handed_over().is_some_and(|span| span.is_recording()));
 
     // A layer with another tracer starts a span of its own.
     let other = all();
     let layer = tracing_opentelemetry::layer().with_tracer(opentelemetry::global::tracer("none"));
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
     let carrier = tracing::info_span!("spanline.carrier");
-    let mut span = Some(other.tracer.start("work"));
-    assert!(enter(carrier, &mut span).is_none());
-    assert!(span.unwrap().is_recording());
+    assert!(enter(carrier, other.tracer.start("work")).is_none());
+    assert!(handed_over().is_some_and(|span| span.is_recording()));
+    assert!(handed_over().is_none());
 }

@@ -14,7 +14,6 @@ use opentelemetry_sdk::trace::{
     ShouldSample as _, SpanEvents,
 };
 
-use super::recording::Recording;
 use super::{CARRIER, Content, Ended, Limits, Sink, Span, carrier};
 
 /// Who decides whether a span is recorded.
@@ -118,14 +117,17 @@ impl opentelemetry::trace::Tracer for Tracer {
         {
             return span;
         }
-        if let Some(span) = self.none_made(Parent::Context(parent)) {
-            return span;
+        if let Some(ids) = self.none_made(Parent::Context(parent)) {
+            return Span::unrecorded(ids);
         }
         let attributes = builder.attributes.unwrap_or_default();
         let kind = builder.span_kind.unwrap_or(SpanKind::Internal);
         let links = builder.links.unwrap_or_default();
         let sample =
             self.sample(Parent::Context(parent), &builder.name, &kind, &attributes, &links);
+        if sample.result.decision == SamplingDecision::Drop {
+            return Span::unrecorded(self.unrecorded(sample));
+        }
         let start_time = builder.start_time;
         let start = Start {
             kind,
@@ -134,7 +136,7 @@ impl opentelemetry::trace::Tracer for Tracer {
             links,
             content: |content: &mut Content| content.attributes = attributes,
         };
-        let mut span = self.begin(start, sample, start_time);
+        let mut span = self.record(start, sample, start_time);
         if let Some(events) = builder.events {
             span.record(|recording, limits| recording.events = limits.events(events));
         }
@@ -153,21 +155,34 @@ impl Tracer {
         Self::new(scope, &self.inner.shared)
     }
 
-    /// Starts a span whose attributes are made only if they are needed.
-    pub(crate) fn open<F: FnOnce(&mut Content)>(&self, start: Start<'_, F>) -> Span {
-        if let Some(span) = self.none_made(start.parent) {
-            return span;
-        }
+    /// Decides about a span before it is made, since it is large: by what it is recorded, or the ids of one that
+    /// is not.
+    pub(crate) fn decide<F: Fn(&mut Content)>(
+        &self,
+        start: &Start<'_, F>,
+    ) -> Result<Sample, SpanContext> {
         let Start { kind, name, parent, links, content } = start;
-        if self.inner.shared.sampling.reads_attributes {
+        if let Some(ids) = self.none_made(*parent) {
+            return Err(ids);
+        }
+        let sample = if self.inner.shared.sampling.reads_attributes {
             let mut made = Content::default();
             content(&mut made);
-            let sample = self.sample(parent, &name, &kind, &made.to_attributes(), &links);
-            let content = |content: &mut Content| *content = made;
-            self.begin(Start { kind, name, parent, links, content }, sample, None)
+            self.sample(*parent, name, kind, &made.to_attributes(), links)
         } else {
-            let sample = self.sample(parent, &name, &kind, &[], &links);
-            self.begin(Start { kind, name, parent, links, content }, sample, None)
+            self.sample(*parent, name, kind, &[], links)
+        };
+        if sample.result.decision == SamplingDecision::Drop {
+            return Err(self.unrecorded(sample));
+        }
+        Ok(sample)
+    }
+
+    /// Starts a span whose attributes are made only if they are needed.
+    pub(crate) fn open<F: Fn(&mut Content)>(&self, start: Start<'_, F>) -> Span {
+        match self.decide(&start) {
+            Ok(sample) => self.record(start, sample, None),
+            Err(ids) => Span::unrecorded(ids),
         }
     }
 
@@ -183,18 +198,19 @@ impl Tracer {
         &*self.inner.shared.sink
     }
 
-    /// What stands for a span where none is made.
-    fn none_made(&self, parent: Parent<'_>) -> Option<Span> {
+    /// The ids where no span is made.
+    #[inline]
+    fn none_made(&self, parent: Parent<'_>) -> Option<SpanContext> {
         if self.inner.shared.is_off {
             let parent = parent.with(|parent| parent.cloned());
-            return Some(Span::unrecorded(parent.unwrap_or(SpanContext::NONE)));
+            return Some(parent.unwrap_or(SpanContext::NONE));
         }
         let is_suppressed = match parent {
             Parent::Context(context) => context.is_telemetry_suppressed(),
             Parent::Remote(_) | Parent::None => false,
         };
         let is_silent = is_suppressed || self.inner.shared.is_down.load(Ordering::Relaxed);
-        is_silent.then(Span::none)
+        is_silent.then_some(SpanContext::NONE)
     }
 
     fn sample(
@@ -234,7 +250,16 @@ impl Tracer {
         Sample { trace_id, result }
     }
 
-    fn begin<F: FnOnce(&mut Content)>(
+    /// The ids of a span that is not recorded.
+    fn unrecorded(&self, sample: Sample) -> SpanContext {
+        let span_id = self.inner.shared.ids.new_span_id();
+        let Sample { trace_id, result } = sample;
+        SpanContext::new(trace_id, span_id, TraceFlags::default(), false, result.trace_state)
+    }
+
+    /// Starts a span that is recorded.
+    #[inline]
+    pub(crate) fn record<F: FnOnce(&mut Content)>(
         &self,
         start: Start<'_, F>,
         sample: Sample,
@@ -248,41 +273,31 @@ impl Tracer {
                 |parent| (parent.span_id(), parent.is_remote(), parent.trace_flags()),
             )
         });
-        let flags = match decision {
-            SamplingDecision::RecordAndSample => flags.with_sampled(true),
-            SamplingDecision::RecordOnly => flags.with_sampled(false),
-            SamplingDecision::Drop => TraceFlags::default(),
-        };
+        let flags = flags.with_sampled(decision == SamplingDecision::RecordAndSample);
         let span_context =
             SpanContext::new(sample.trace_id, ids.new_span_id(), flags, false, trace_state);
-        if decision == SamplingDecision::Drop {
-            return Span::unrecorded(span_context);
-        }
         let start_time = start_time.unwrap_or_else(now);
-        let context = span_context.clone();
         // Made where it stays: it is large, and each move is a copy.
         let mut span = Span {
-            context: span_context,
             recording: Some(Ended {
-                context,
-                recording: Recording {
-                    tracer: self.clone(),
-                    parent_span_id,
-                    parent_span_is_remote,
-                    kind: start.kind,
-                    name: start.name,
-                    start_time,
-                    end_time: start_time,
-                    content: Content::default(),
-                    dropped_attributes: 0,
-                    events: SpanEvents::default(),
-                    links: limits.links(start.links),
-                    status: Status::Unset,
-                },
+                context: span_context.clone(),
+                tracer: self.clone(),
+                parent_span_id,
+                parent_span_is_remote,
+                kind: start.kind,
+                name: start.name,
+                start_time,
+                end_time: start_time,
+                content: Content { request: None, attributes: Vec::new() },
+                dropped_attributes: 0,
+                events: SpanEvents::default(),
+                links: limits.links(start.links),
+                status: Status::Unset,
             }),
+            context: span_context,
         };
         span.record(|recording, limits| {
-            let Recording { content, dropped_attributes, .. } = recording;
+            let Ended { content, dropped_attributes, .. } = recording;
             (start.content)(content);
             content.attributes.extend(further);
             *dropped_attributes =
@@ -293,7 +308,7 @@ impl Tracer {
 }
 
 /// What the sampler said, and of which trace.
-struct Sample {
+pub(crate) struct Sample {
     trace_id: TraceId,
     result: SamplingResult,
 }

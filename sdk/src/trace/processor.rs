@@ -19,7 +19,7 @@ impl Processor {
 }
 
 impl Sink for Processor {
-    fn take(&self, span: Ended) {
+    fn take(&self, span: &mut Option<Ended>) {
         self.queue.push(span, self.batch_spans);
     }
 }
@@ -29,5 +29,5 @@ impl Sink for Processor {
 pub(super) struct Nobody;
 
 impl Sink for Nobody {
-    fn take(&self, _: Ended) {}
+    fn take(&self, _: &mut Option<Ended>) {}
 }

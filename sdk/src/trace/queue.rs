@@ -84,8 +84,9 @@ impl SpanQueue {
         }
     }
 
-    /// Takes a span that ended, or counts it as dropped. Never waits for the exporter.
-    pub(super) fn push(&self, span: Ended, batch_spans: usize) {
+    /// Takes a span that ended out of its place, or leaves it there and counts it as dropped. Never waits for the exporter.
+    pub(super) fn push(&self, place: &mut Option<Ended>, batch_spans: usize) {
+        let Some(span) = place else { return };
         let bytes = span.bytes();
         let mut state = self.lock();
         state.ledger.ended += 1;
@@ -104,7 +105,7 @@ impl SpanQueue {
         state.accepted += 1;
         let had_batch = state.waiting_bytes >= BATCH_BYTES;
         state.waiting_bytes += bytes;
-        state.waiting.push_back(span);
+        state.waiting.extend(place.take());
         // The first span starts the delay, a full batch ends it; in between nobody need be woken.
         let wakes = state.waiting.len() == 1
             || state.waiting.len() == batch_spans

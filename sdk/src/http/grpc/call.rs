@@ -26,7 +26,7 @@ pub(super) struct Call {
 impl Call {
     /// Does the first piece of the work in a span that has started.
     pub(super) fn begin<T>(
-        mut started: Started,
+        started: Started,
         side: Side,
         counted: Option<Counted>,
         work: impl FnOnce(&Exchange) -> T,

@@ -182,19 +182,17 @@ fn without_a_span_the_headers_stay_as_they_are() {
 
 #[test]
 fn every_byte_is_a_digit_or_none_in_every_place() {
-    for place in 0..16 {
+    for place in 0..64 {
         for byte in 0..=u8::MAX {
-            let mut digits = *b"0123456789abcdef";
+            let mut digits: [u8; 64] = std::array::from_fn(|index| b"0123456789abcdef"[index % 16]);
             digits[place] = byte;
             let is_digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            let read: Option<[u8; 8]> = unhex(&digits);
+            let read = unhex(&digits);
             assert_eq!(read.is_some(), is_digit, "{byte:#x} in place {place}");
             if let Some(read) = read {
                 let written: String = read.iter().map(|byte| format!("{byte:02x}")).collect();
                 assert_eq!(written.as_bytes(), digits);
             }
-            let two: Option<[u8; 1]> = unhex(&[b'a', byte]);
-            assert_eq!(two.is_some(), is_digit);
         }
     }
 }

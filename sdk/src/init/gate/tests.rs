@@ -23,8 +23,8 @@ use crate::vars::Reader;
 struct Ended(Arc<Mutex<Vec<SpanData>>>);
 
 impl Sink for Ended {
-    fn take(&self, span: span::Ended) {
-        self.0.lock().unwrap().push(span.into_data());
+    fn take(&self, span: &mut Option<span::Ended>) {
+        self.0.lock().unwrap().extend(span.take().map(span::Ended::into_data));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tracing::Level;
 
-use super::{Layout, LineEvent, push_ids, push_pairs, upper_case};
+use super::{Layout, LineEvent, push_ids_in_brackets, push_pairs, upper_case};
 use crate::log::escape::{self, Guard};
 use crate::log::out::Out;
 
@@ -26,9 +26,7 @@ impl Layout for TextFormat {
             out.push_str(between_spaces(event.level));
         }
         if let Some(ids) = event.ids {
-            out.push_ascii(b"[");
-            push_ids(out, ids);
-            out.push_ascii(b"] ");
+            push_ids_in_brackets(out, ids);
         }
         let guard = Guard::unless(event.ids.is_some());
         if let Some(target) = event.target {

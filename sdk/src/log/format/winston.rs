@@ -2,7 +2,7 @@
 
 use tracing::Level;
 
-use super::{Layout, LineEvent, push_ids, push_member, push_members};
+use super::{Layout, LineEvent, push_ids_in_brackets, push_member, push_members};
 use crate::log::digits;
 use crate::log::escape::{self, Guard};
 use crate::log::out::Out;
@@ -19,9 +19,7 @@ impl Layout for WinstonFormat {
         out.push_str(level_upper);
         out.push_ascii(b"] ");
         if let Some(ids) = event.ids {
-            out.push_ascii(b"[");
-            push_ids(out, ids);
-            out.push_ascii(b"] ");
+            push_ids_in_brackets(out, ids);
         }
         let message = event.fields.message();
         if !message.kept.is_empty() {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every exporter has it.
+    /// Every exporter has it, or has refused it for good: nobody wants to see it again.
     Delivered,
     /// At least one exporter gave it up or was stopped before it had it.
     Lost,
@@ -44,7 +44,7 @@ impl Ack {
         Self { shared: Arc::new(shared), answered: false }
     }
 
-    /// This exporter has the batch for good.
+    /// This exporter has the batch for good, or will never take what it has not.
     pub fn delivered(mut self) {
         self.answered = true;
     }

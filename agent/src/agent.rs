@@ -5,7 +5,6 @@ mod build;
 mod error;
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +19,8 @@ use tokio::time::{Instant, timeout_at};
 pub use self::error::BuildError;
 
 use self::build::Builder;
-use crate::config::Config;
-use crate::export::{self, ExportError, Exporter};
+use crate::config::{Config, Delivery};
+use crate::export::{self, Answer, ExportError, Exporter, Exporting};
 use crate::health::Readiness;
 use crate::process::Batcher;
 use crate::queue;
@@ -77,6 +76,7 @@ struct Queued {
     name: String,
     exporter: Box<dyn Exporter>,
     items: queue::Receiver,
+    delivery: Delivery,
 }
 
 impl Agent {
@@ -129,10 +129,10 @@ impl Agent {
 
         let (mut exporters, mut sources, mut rest) =
             (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        for Queued { name, exporter, items } in queued {
+        for Queued { name, exporter, items, delivery } in queued {
             let (metrics, given_up) = (Arc::clone(&metrics), given_up.clone());
             exporters.spawn(async move {
-                export::run(&name, exporter.as_ref(), items, &metrics, given_up).await;
+                export::run(&name, exporter.as_ref(), items, delivery, &metrics, given_up).await;
             });
         }
         for batcher in batchers {
@@ -198,16 +198,14 @@ async fn finish(mut tasks: JoinSet<()>, deadline: Instant) {
 struct ToStore(Store);
 
 impl Exporter for ToStore {
-    fn export(
-        &self,
-        batch: Arc<Batch>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, batch: Arc<Batch>) -> Exporting<'_> {
         Box::pin(async {
-            self.0.write(batch).await.map_err(|error| match error {
+            let written = self.0.write(batch).await.map_err(|error| match error {
                 WriteError::TooLarge { .. } => ExportError::TooLarge,
                 error if error.is_retryable() => ExportError::Unreachable(error.to_string()),
                 error => ExportError::Refused(error.to_string()),
-            })
+            });
+            written.map(|()| Answer::default())
         })
     }
 }

@@ -8,12 +8,14 @@
 //! Without a file it is the embedded default, which is such a file too.
 
 mod component;
+mod delivery;
 mod expand;
 mod exporters;
 mod extensions;
 mod fault;
 mod field;
 mod glob;
+mod http_client;
 mod layout;
 mod merge;
 mod operators;
@@ -32,10 +34,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use self::component::{Component, Signal};
-pub use self::exporters::{Exporter, OtlpExporter, Prometheus, Store, Verbosity};
+pub use self::delivery::{Counted, Delivery, QueueSettings, Retry};
+pub use self::exporters::{
+    DefaultLabels, Exporter, Loki, OtlpExporter, Prometheus, Store, Verbosity,
+};
 pub use self::extensions::Extension;
 pub use self::fault::{ConfigError, Finding};
 pub use self::field::{Field, Root};
+pub use self::http_client::HttpClient;
 pub use self::layout::Step;
 pub use self::operators::{Condition, Constant, OnError, Operator, OperatorKind, Parse, Time};
 pub use self::processors::{

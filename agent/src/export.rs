@@ -2,41 +2,64 @@
 //!
 //! When a stopping agent's time is up, what is left is given up, and counted like every other drop.
 
+mod backoff;
 pub mod debug;
+mod go_text;
+mod http;
+pub mod loki;
 pub mod otlp;
 pub mod prometheus;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::queue::{Queued, Receiver};
+use self::backoff::Backoff;
+use crate::config::Delivery;
+use crate::queue::{self, Queued, Receiver};
 use crate::record::Batch;
-use crate::self_metrics::{SelfMetrics, SignalExporter, SignalReason};
-
-/// Deliveries that are on their way to one exporter at a time. The store commits those that wait
-/// together, so a few of them cost little more than one.
-const MAX_IN_FLIGHT: usize = 32;
-
-/// The first pause after a failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// No pause is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use crate::self_metrics::{ExporterReason, SelfMetrics, SignalExporter, SignalReason};
 
 /// Somewhere batches go.
 pub trait Exporter: Send + Sync + 'static {
-    /// Delivers a batch; when it answers `Ok`, the batch is safe.
-    fn export(
-        &self,
-        batch: Arc<Batch>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>>;
+    /// Delivers a batch; what the answer does not name as refused or left is safe.
+    fn export(&self, batch: Arc<Batch>) -> Exporting<'_>;
+
+    /// How many bytes of what waits may be joined into one batch, for an exporter to which that is cheaper.
+    fn gather_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// An attempt to deliver a batch.
+pub type Exporting<'a> = Pin<Box<dyn Future<Output = Result<Answer, ExportError>> + Send + 'a>>;
+
+/// What became of a batch that was not refused as a whole.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Why items will never be taken, and how many.
+    pub refused: Vec<(&'static str, u64)>,
+    /// What is to be tried again.
+    pub rest: Option<Rest>,
+}
+
+/// A part of a batch that could not be delivered now.
+#[derive(Debug)]
+pub struct Rest {
+    /// The part.
+    pub batch: Arc<Batch>,
+    /// Why not.
+    pub error: ExportError,
 }
 
 /// Why a batch could not be delivered.
@@ -46,6 +69,15 @@ pub enum ExportError {
     Refused(String),
     /// Nobody was there to take it, or not now; the text says who and why.
     Unreachable(String),
+    /// It may come again, but not before a time that the other side names.
+    Busy {
+        /// Who and why.
+        why: String,
+        /// How long it asks to be left alone.
+        after: Duration,
+    },
+    /// We are not let in: nothing is wrong with the batch, and when the credentials are put right it is taken.
+    Denied(String),
     /// It is larger than what is taken there.
     TooLarge,
 }
@@ -56,13 +88,25 @@ impl ExportError {
         match self {
             Self::Refused(_) => "refused",
             Self::Unreachable(_) => "unreachable",
+            Self::Busy { .. } => "busy",
+            Self::Denied(_) => "denied",
             Self::TooLarge => "too_large",
         }
     }
 
     /// Whether the same batch may be taken later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable(_))
+        match self {
+            Self::Unreachable(_) | Self::Busy { .. } | Self::Denied(_) => true,
+            Self::Refused(_) | Self::TooLarge => false,
+        }
+    }
+
+    fn asked_for(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { after, .. } => Some(*after),
+            _ => None,
+        }
     }
 }
 
@@ -71,6 +115,8 @@ impl fmt::Display for ExportError {
         match self {
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Unreachable(why) => write!(f, "unreachable: {why}"),
+            Self::Busy { why, after } => write!(f, "busy for {after:?}: {why}"),
+            Self::Denied(why) => write!(f, "not let in: {why}"),
             Self::TooLarge => f.write_str("larger than what is taken there"),
         }
     }
@@ -86,79 +132,146 @@ pub async fn run(
     name: &str,
     exporter: &dyn Exporter,
     mut queue: Receiver,
+    delivery: Delivery,
     self_metrics: &SelfMetrics,
     give_up: watch::Receiver<bool>,
 ) {
-    let way = Way { name, exporter, self_metrics, give_up };
+    let way = Way { name, exporter, delivery, self_metrics, give_up };
+    let gather_bytes = exporter.gather_bytes();
     let mut in_flight = FuturesUnordered::new();
     loop {
         tokio::select! {
             Some(()) = in_flight.next() => {}
-            queued = queue.next(), if in_flight.len() < MAX_IN_FLIGHT => match queued {
-                Some(queued) => in_flight.push(way.deliver(queued)),
-                None => break,
+            queued = queue.next(), if in_flight.len() < delivery.queue.consumers => {
+                let Some(first) = queued else { break };
+                let mut attempt = Box::pin(way.deliver(gather(first, &mut queue, gather_bytes)));
+                // Begun in the order in which they came, whatever is polled first from now on.
+                let begun = poll_fn(|context| Poll::Ready(attempt.as_mut().poll(context))).await;
+                if begun.is_pending() {
+                    in_flight.push(attempt);
+                }
             },
         }
     }
     while in_flight.next().await.is_some() {}
 }
 
+/// What is queued now, joined until it is large enough.
+fn gather(first: Queued, queue: &mut Receiver, enough_bytes: usize) -> Queued {
+    let signal = first.batch.signal();
+    let (mut size_bytes, mut more) = (first.size_bytes(), Vec::new());
+    while size_bytes < enough_bytes {
+        let Some(next) = queue.try_next_of(signal) else { break };
+        size_bytes += next.size_bytes();
+        more.push(next);
+    }
+    queue::join(first, more)
+}
+
 /// What all deliveries to one exporter share.
 struct Way<'a> {
     name: &'a str,
     exporter: &'a dyn Exporter,
+    delivery: Delivery,
     self_metrics: &'a SelfMetrics,
     give_up: watch::Receiver<bool>,
+}
+
+/// How a delivery ended.
+enum End {
+    /// Every item was taken, or refused for good: it is of no use to send it again.
+    Settled,
+    /// It could not be delivered for too long; the reason why.
+    GivenUp(&'static str),
 }
 
 impl Way<'_> {
     async fn deliver(&self, queued: Queued) {
         let mut give_up = self.give_up.clone();
-        let delivered = tokio::select! {
+        let (batch, ack, _room) = queued.into_parts();
+        let signal = batch.signal();
+        let left = AtomicU64::new(batch.items() as u64);
+        let end = tokio::select! {
             biased;
             // A sender that is gone will never say so; then there is no deadline.
-            Ok(_) = give_up.wait_for(|give_up| *give_up) => Err("shutdown"),
-            delivered = self.try_until_settled(&queued.batch) => delivered,
+            Ok(_) = give_up.wait_for(|give_up| *give_up) => End::GivenUp("shutdown"),
+            end = self.try_until_settled(batch, &left) => end,
         };
-        let (signal, items) = (queued.batch.signal(), queued.batch.items() as u64);
-        match delivered {
-            Ok(()) => {
-                let label = SignalExporter { signal, exporter: self.name.to_owned() };
-                self.self_metrics.export.exported.get_or_create(&label).inc_by(items);
-                queued.ack.delivered();
-            }
-            Err(reason) => {
-                let label = SignalReason { signal, reason };
-                self.self_metrics.export.dropped.get_or_create(&label).inc_by(items);
-                queued.ack.lost();
+        match end {
+            End::Settled => ack.delivered(),
+            End::GivenUp(reason) => {
+                self.count_dropped(signal, reason, left.into_inner());
+                ack.lost();
             }
         }
     }
 
-    /// Ends when the batch is delivered, or with the reason why it never will be.
-    async fn try_until_settled(&self, batch: &Arc<Batch>) -> Result<(), &'static str> {
+    /// Ends when nothing is left of the batch, or when it is given up; `left` is then how many items are.
+    async fn try_until_settled(&self, mut batch: Arc<Batch>, left: &AtomicU64) -> End {
         let (exporter, signal) = (self.name, batch.signal());
-        let mut pause = FIRST_PAUSE;
+        let (began, mut backoff) = (Instant::now(), Backoff::new(self.delivery.retry));
         loop {
-            let Err(error) = self.attempt(batch).await else { return Ok(()) };
+            let error = match self.attempt(&batch).await {
+                Ok(answer) => match self.settle(&batch, answer, left) {
+                    None => return End::Settled,
+                    Some(rest) => {
+                        batch = rest.batch;
+                        rest.error
+                    }
+                },
+                Err(error) => error,
+            };
+            let label = ExporterReason { exporter: exporter.to_owned(), reason: error.reason() };
+            self.self_metrics.export.failures.get_or_create(&label).inc();
+            let items = batch.items();
             if !error.is_retryable() {
-                let items = batch.items();
                 tracing::warn!(exporter, %error, "dropped {items} items of {signal}");
-                return Err(error.reason());
+                self.count_dropped(signal, error.reason(), items as u64);
+                return End::Settled;
             }
+            let is_first = backoff.is_new();
+            let pause = backoff.pause(began.elapsed(), error.asked_for(), fastrand::f64());
+            let Some(pause) = pause else {
+                tracing::warn!(exporter, %error, "gave {items} items of {signal} up");
+                return End::GivenUp(error.reason());
+            };
             // The first of a row says it; the counters of the exporter tell the rest.
-            if pause == FIRST_PAUSE {
+            if is_first {
                 tracing::warn!(exporter, %error,
                     "could not deliver {signal}; it will be tried again until it can");
             }
-            // Spread over the second half of the pause, so that agents do not come in step.
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(pause).await;
         }
     }
 
+    /// Counts what became of the items of a batch; what is left of it comes back.
+    fn settle(&self, batch: &Batch, answer: Answer, left: &AtomicU64) -> Option<Rest> {
+        let (exporter, signal) = (self.name, batch.signal());
+        let rest = answer.rest.as_ref().map_or(0, |rest| rest.batch.items() as u64);
+        let mut taken = (batch.items() as u64).saturating_sub(rest);
+        for (reason, count) in answer.refused {
+            let count = count.min(taken);
+            taken -= count;
+            self.count_dropped(signal, reason, count);
+            tracing::warn!(
+                exporter,
+                reason,
+                "{count} items of {signal} were refused, and are dropped"
+            );
+        }
+        let label = SignalExporter { signal, exporter: exporter.to_owned() };
+        self.self_metrics.export.exported.get_or_create(&label).inc_by(taken);
+        left.store(rest, Ordering::Relaxed);
+        answer.rest
+    }
+
+    fn count_dropped(&self, signal: &'static str, reason: &'static str, items: u64) {
+        let label = SignalReason { signal, reason };
+        self.self_metrics.export.dropped.get_or_create(&label).inc_by(items);
+    }
+
     /// A panic of an exporter costs the batch that caused it, and no other.
-    async fn attempt(&self, batch: &Arc<Batch>) -> Result<(), ExportError> {
+    async fn attempt(&self, batch: &Arc<Batch>) -> Result<Answer, ExportError> {
         let export = async { self.exporter.export(Arc::clone(batch)).await };
         // What state the exporter is left in is its own matter; nothing of ours is half-changed.
         AssertUnwindSafe(export)
@@ -169,101 +282,6 @@ impl Way<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::ack::{Ack, Outcome};
-    use crate::queue::bounded;
-    use crate::record::SpanBatch;
-
-    /// Answers what it is told, in that order, and then `Ok`.
-    struct Scripted(Mutex<Vec<Result<(), ExportError>>>);
-
-    impl Exporter for Scripted {
-        fn export(
-            &self,
-            _: Arc<Batch>,
-        ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
-            let answer = self.0.lock().unwrap().pop().unwrap_or(Ok(()));
-            Box::pin(async { answer })
-        }
-    }
-
-    async fn outcome_of(exporter: impl Exporter, give_up: bool) -> (Outcome, String) {
-        let metrics = SelfMetrics::new();
-        let (sender, receiver) = bounded("test", 10_000, &metrics);
-        let told = Arc::new(Mutex::new(None));
-        let ack = Ack::new({
-            let told = Arc::clone(&told);
-            move |outcome| *told.lock().unwrap() = Some(outcome)
-        });
-        let room = sender.try_room(10).unwrap();
-        sender.push(room, Arc::new(Batch::Spans(SpanBatch::default())), ack);
-        drop(sender);
-        let (_give_up, given_up) = watch::channel(give_up);
-        run("test", &exporter, receiver, &metrics, given_up).await;
-        let outcome = told.lock().unwrap().unwrap();
-        (outcome, metrics.encode().unwrap())
-    }
-
-    fn scripted(script: Vec<Result<(), ExportError>>) -> Scripted {
-        Scripted(Mutex::new(script))
-    }
-
-    /// Neither takes anything nor says so.
-    struct Hanging;
-
-    impl Exporter for Hanging {
-        fn export(
-            &self,
-            _: Arc<Batch>,
-        ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
-            Box::pin(std::future::pending())
-        }
-    }
-
-    struct Panicking;
-
-    impl Exporter for Panicking {
-        fn export(
-            &self,
-            _: Arc<Batch>,
-        ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
-            panic!("a fault of the exporter")
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_unreachable_is_tried_until_it_is_there() {
-        let away = || Err(ExportError::Unreachable("nobody there".into()));
-        let (outcome, _) = outcome_of(scripted(vec![away(), away(), away()]), false).await;
-        assert_eq!(outcome, Outcome::Delivered);
-    }
-
-    #[tokio::test]
-    async fn what_will_never_be_taken_is_dropped_at_once() {
-        for (error, reason) in [
-            (ExportError::Refused("not ours".into()), "reason=\"refused\""),
-            (ExportError::TooLarge, "reason=\"too_large\""),
-        ] {
-            let (outcome, text) = outcome_of(scripted(vec![Err(error)]), false).await;
-            assert_eq!(outcome, Outcome::Lost);
-            assert!(text.contains(reason), "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_of_the_exporter_is_a_refusal() {
-        let (outcome, text) = outcome_of(Panicking, false).await;
-        assert_eq!(outcome, Outcome::Lost);
-        assert!(text.contains("reason=\"refused\""), "{text}");
-    }
-
-    #[tokio::test]
-    async fn when_time_is_up_what_is_left_is_given_up_and_counted() {
-        let (outcome, text) = outcome_of(Hanging, true).await;
-        assert_eq!(outcome, Outcome::Lost);
-        assert!(text.contains("reason=\"shutdown\""), "{text}");
-    }
-}
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -17,10 +17,11 @@ pub struct Fanout {
 impl Sink for Fanout {
     fn send(&self, delivery: Delivery) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
+            let (size_bytes, items) = (delivery.size_bytes, delivery.batch.items());
             let mut rooms = Vec::with_capacity(self.queues.len());
             for queue in &self.queues {
                 // Without the room of an exporter that has ended, the delivery's ack is dropped: lost.
-                let Some(room) = queue.room(delivery.size_bytes).await else { return };
+                let Some(room) = queue.room(size_bytes, items).await else { return };
                 rooms.push(room);
             }
             self.push(delivery, rooms);
@@ -28,8 +29,9 @@ impl Sink for Fanout {
     }
 
     fn try_send(&self, delivery: Delivery) -> Result<(), Full> {
+        let (size_bytes, items) = (delivery.size_bytes, delivery.batch.items());
         let rooms: Option<Vec<_>> =
-            self.queues.iter().map(|queue| queue.try_room(delivery.size_bytes)).collect();
+            self.queues.iter().map(|queue| queue.try_room(size_bytes, items)).collect();
         self.push(delivery, rooms.ok_or(Full)?);
         Ok(())
     }

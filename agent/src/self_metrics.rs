@@ -59,6 +59,8 @@ pub struct Export {
     pub exported: Family<SignalExporter, Counter>,
     /// Items that were given up, by reason.
     pub dropped: Family<SignalReason, Counter>,
+    /// Attempts to deliver that failed, by exporter and reason.
+    pub failures: Family<ExporterReason, Counter>,
     /// Bytes waiting in the queue of an exporter.
     pub queue_bytes: Family<ExporterName, Gauge>,
 }
@@ -137,7 +139,7 @@ pub struct ExporterName {
     pub exporter: String,
 }
 
-/// An exporter, and why it did not keep something.
+/// An exporter, and why it did not take something.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ExporterReason {
     /// The exporter's name in the configuration.
@@ -194,6 +196,11 @@ impl SelfMetrics {
             "dropped_items",
             "Spans, log records and data points that were given up, by reason",
             export.dropped.clone(),
+        );
+        r.register(
+            "export_failures",
+            "Attempts of an exporter to deliver that failed, by reason",
+            export.failures.clone(),
         );
         r.register_with_unit(
             "queue",

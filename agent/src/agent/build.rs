@@ -8,11 +8,12 @@ use super::{Agent, BuildError, Queued, Served, TAILER_STOPPED, ToStore, metrics_
 use axum::Router;
 
 use crate::config::{
-    Component, Config, Exporter as ExporterSettings, Extension, Filelog, Otlp, Pipeline, Receiver,
-    Setting, listen_address,
+    Component, Config, Exporter as ExporterSettings, Extension, Filelog, Otlp, Pipeline,
+    QueueSettings, Receiver, Setting, listen_address,
 };
 use crate::export::Exporter;
 use crate::export::debug::Debug;
+use crate::export::loki::Loki;
 use crate::export::otlp;
 use crate::export::prometheus::{self, Prometheus};
 use crate::fanout::Fanout;
@@ -129,10 +130,11 @@ impl<'a> Builder<'a> {
         for component in &self.config.exporters {
             let exporter = open(component, self)?;
             let name = component.id.clone();
-            let (queue, items) =
-                queue::bounded(&name, queue::DEFAULT_CAPACITY_BYTES, &self.metrics);
+            let delivery = component.settings.delivery();
+            let QueueSettings { capacity_bytes, most, .. } = delivery.queue;
+            let (queue, items) = queue::counted(&name, capacity_bytes, most, &self.metrics);
             queues.push(queue);
-            self.queued.push(Queued { name, exporter, items });
+            self.queued.push(Queued { name, exporter, items, delivery });
         }
         let mut sinks = Vec::with_capacity(self.config.pipelines.len());
         for pipeline in &self.config.pipelines {
@@ -157,10 +159,10 @@ impl<'a> Builder<'a> {
             ExporterSettings::Debug(verbosity) => {
                 Ok(Box::new(Debug::new(&component.id, *verbosity)))
             }
+            ExporterSettings::Loki(settings) => Ok(Box::new(Loki::new(settings)?)),
             ExporterSettings::Otlp(settings) => {
                 let connector = Connector::new(settings.tls.as_ref(), &[b"h2"])?;
-                let exporter =
-                    otlp::Otlp::new(settings.clone(), connector, Arc::clone(&self.metrics));
+                let exporter = otlp::Otlp::new(settings.clone(), connector);
                 let fault = |source| BuildError::Exporter { from: component.id.clone(), source };
                 Ok(Box::new(exporter.map_err(fault)?))
             }

@@ -106,16 +106,13 @@ async fn ask(
 struct SlowStart(Arc<AtomicUsize>, AtomicUsize);
 
 impl Exporter for SlowStart {
-    fn export(
-        &self,
-        batch: Arc<Batch>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, batch: Arc<Batch>) -> Exporting<'_> {
         Box::pin(async move {
             if self.1.fetch_add(1, Ordering::Relaxed) < 5 {
                 return Err(ExportError::Unreachable("still starting".to_owned()));
             }
             self.0.fetch_add(batch.items(), Ordering::Relaxed);
-            Ok(())
+            Ok(Answer::default())
         })
     }
 }
@@ -124,10 +121,7 @@ impl Exporter for SlowStart {
 struct Hanging;
 
 impl Exporter for Hanging {
-    fn export(
-        &self,
-        _: Arc<Batch>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, _: Arc<Batch>) -> Exporting<'_> {
         Box::pin(std::future::pending())
     }
 }
@@ -276,12 +270,9 @@ service:
 struct Keeping(Arc<std::sync::Mutex<Vec<Arc<Batch>>>>);
 
 impl Exporter for Keeping {
-    fn export(
-        &self,
-        batch: Arc<Batch>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, batch: Arc<Batch>) -> Exporting<'_> {
         self.0.lock().unwrap().push(batch);
-        Box::pin(async { Ok(()) })
+        Box::pin(async { Ok(Answer::default()) })
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::component::{ALL_SIGNALS, Kind, Signal};
+use super::delivery::{Delivery, delivery, usual_delivery};
+use super::http_client::{HttpClient, headers, http_client, http_url};
 use super::section::{Section, Setting, listen_address};
 use super::tls::{self, ClientTls};
 
@@ -12,6 +14,8 @@ use super::tls::{self, ClientTls};
 pub enum Exporter {
     /// The agent's own log.
     Debug(Verbosity),
+    /// Log records for Loki.
+    Loki(Loki),
     /// OTLP over gRPC.
     Otlp(OtlpExporter),
     /// The embedded store.
@@ -32,7 +36,7 @@ pub enum Verbosity {
 }
 
 /// The `otlp` exporter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OtlpExporter {
     /// Host and port.
     pub endpoint: String,
@@ -44,6 +48,34 @@ pub struct OtlpExporter {
     pub timeout: Duration,
     /// How the connection is secured, if it is.
     pub tls: Option<ClientTls>,
+    /// How its queue is emptied.
+    pub delivery: Delivery,
+}
+
+/// The `loki` exporter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loki {
+    /// Where lines are pushed to.
+    pub endpoint: http::Uri,
+    /// How.
+    pub client: HttpClient,
+    /// Which labels every line has, if there is something to make them of.
+    pub default_labels: DefaultLabels,
+    /// How its queue is emptied.
+    pub delivery: Delivery,
+}
+
+/// The labels that the `loki` exporter adds by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultLabels {
+    /// `exporter`, which is `OTLP`.
+    pub exporter: bool,
+    /// `job`: the service's namespace and name.
+    pub job: bool,
+    /// `instance`: the service's instance.
+    pub instance: bool,
+    /// `level`: the severity.
+    pub level: bool,
 }
 
 /// The `spanline_store` exporter.
@@ -78,11 +110,34 @@ pub struct Prometheus {
     pub resource_to_telemetry: bool,
 }
 
+impl Exporter {
+    /// How its queue is emptied.
+    pub fn delivery(&self) -> Delivery {
+        match self {
+            Self::Loki(loki) => loki.delivery,
+            Self::Otlp(otlp) => otlp.delivery,
+            Self::Debug(_) | Self::Store(_) | Self::Prometheus(_) => Delivery::default(),
+        }
+    }
+}
+
 /// What the store may take on disk.
 const STORE_MAX_BYTES: u64 = 512 * 1024 * 1024;
 
+/// How long Loki may take to answer, as in the Collector.
+const LOKI_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pushes of one stream under way at a time: lines that overtake each other by more than Loki allows are refused.
+const LOKI_CONSUMERS: usize = 1;
+
 pub(super) const KINDS: &[Kind<Exporter>] = &[
     Kind { name: "debug", aliases: &["logging"], signals: ALL_SIGNALS, read: debug, sample: "{}" },
+    Kind {
+        name: "loki",
+        aliases: &[],
+        signals: &[Signal::Logs],
+        read: loki,
+        sample: "endpoint: 'http://loki:3100/loki/api/v1/push'",
+    },
     Kind {
         name: "otlp",
         aliases: &["otlp_grpc"],
@@ -126,18 +181,34 @@ fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
         let has_host = !endpoint.starts_with(':') && !endpoint.is_empty();
         (has_host && listen_address(endpoint).is_some()).then(|| endpoint.to_owned())
     });
-    let headers = section.text_map("headers");
-    for (name, value) in &headers {
-        let is_valid =
-            http::HeaderName::try_from(name).is_ok() && http::HeaderValue::try_from(value).is_ok();
-        if !is_valid {
-            section.fault(format!("the header {name:?} in headers, or its value, cannot be sent"));
-        }
-    }
+    let headers = headers(section);
     let gzip = section.choice("compression", &[("gzip", true), ("none", false)], true);
     let timeout = section.duration("timeout", Duration::from_secs(5));
     let tls = tls::grpc_client(section, is_https);
-    Some(Exporter::Otlp(OtlpExporter { endpoint: endpoint?, headers, gzip, timeout, tls }))
+    let delivery = usual_delivery(section);
+    Some(Exporter::Otlp(OtlpExporter {
+        endpoint: endpoint?,
+        headers,
+        gzip,
+        timeout,
+        tls,
+        delivery,
+    }))
+}
+
+fn loki(section: &mut Section<'_>) -> Option<Exporter> {
+    let endpoint = http_url(section, "endpoint", true);
+    let client = http_client(section, &[endpoint.as_ref()], LOKI_TIMEOUT);
+    let mut labels = section.section("default_labels_enabled");
+    let default_labels = DefaultLabels {
+        exporter: labels.bool("exporter", true),
+        job: labels.bool("job", true),
+        instance: labels.bool("instance", true),
+        level: labels.bool("level", true),
+    };
+    drop(labels);
+    let delivery = delivery(section, LOKI_CONSUMERS);
+    Some(Exporter::Loki(Loki { endpoint: endpoint?, client, default_labels, delivery }))
 }
 
 fn prometheus(section: &mut Section<'_>) -> Option<Exporter> {

@@ -63,7 +63,6 @@ pub(super) fn grpc_client(exporter: &mut Section<'_>, is_https: bool) -> Option<
 }
 
 /// `tls` of a client over HTTP, which speaks TLS where its endpoint begins with `https://`.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the exporters over HTTP"))]
 pub(super) fn http_client(exporter: &mut Section<'_>, is_https: bool) -> Option<ClientTls> {
     let mut section = exporter.section("tls");
     let insecure = section.bool("insecure", false);

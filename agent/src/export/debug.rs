@@ -1,12 +1,10 @@
 //! The `debug` exporter: what comes is told in the agent's own log, for those who set a pipeline up.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 
-use super::{ExportError, Exporter};
+use super::{Answer, Exporter, Exporting};
 use crate::config::Verbosity;
 use crate::record::Batch;
 
@@ -25,14 +23,11 @@ impl Debug {
 }
 
 impl Exporter for Debug {
-    fn export(
-        &self,
-        batch: Arc<Batch>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, batch: Arc<Batch>) -> Exporting<'_> {
         let (exporter, signal) = (&self.name, batch.signal());
         tracing::info!(exporter, signal, items = batch.items(), "a batch");
         lines(&batch, self.verbosity, |line| tracing::info!(exporter, signal, "{line}"));
-        Box::pin(async { Ok(()) })
+        Box::pin(async { Ok(Answer::default()) })
     }
 }
 

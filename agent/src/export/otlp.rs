@@ -4,8 +4,6 @@
 
 mod logs;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +18,9 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::{ExportError, Exporter};
+use super::{Answer, ExportError, Exporter, Exporting};
 use crate::config::OtlpExporter;
 use crate::record::Batch;
-use crate::self_metrics::{SelfMetrics, SignalReason};
 use crate::tls::{Connector, Distrust};
 
 /// How often a silent peer is asked whether it is still there, and how long it may take to answer.
@@ -36,7 +33,6 @@ pub struct Otlp {
     distrust: Distrust,
     settings: OtlpExporter,
     headers: MetadataMap,
-    metrics: Arc<SelfMetrics>,
 }
 
 impl Otlp {
@@ -47,7 +43,6 @@ impl Otlp {
     pub fn new(
         settings: OtlpExporter,
         connector: Connector,
-        metrics: Arc<SelfMetrics>,
     ) -> Result<Self, tonic::transport::Error> {
         // TLS is the connector's; requests name the scheme all the same.
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
@@ -62,7 +57,7 @@ impl Otlp {
         let headers = MetadataMap::from_headers(headers.collect());
         let distrust = connector.distrust();
         let channel = endpoint.connect_with_connector_lazy(connector);
-        Ok(Self { channel, distrust, settings, headers, metrics })
+        Ok(Self { channel, distrust, settings, headers })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -110,10 +105,7 @@ impl Otlp {
 }
 
 impl Exporter for Otlp {
-    fn export(
-        &self,
-        batch: Arc<Batch>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, batch: Arc<Batch>) -> Exporting<'_> {
         Box::pin(async move {
             // The timeout that the request carries is the server's to keep; this one is ours.
             let sent = tokio::time::timeout(self.settings.timeout, self.send(&batch)).await;
@@ -125,12 +117,12 @@ impl Exporter for Otlp {
                 }
                 _ => error(endpoint, &status),
             })?;
+            let mut answer = Answer::default();
             if rejected > 0 {
-                let label = SignalReason { signal: batch.signal(), reason: "rejected" };
-                self.metrics.export.dropped.get_or_create(&label).inc_by(rejected.unsigned_abs());
-                tracing::warn!(endpoint, rejected, %why, "a part of a batch was rejected, and is dropped");
+                tracing::warn!(endpoint, rejected, %why, "a part of a batch was rejected");
+                answer.refused.push(("rejected", rejected.unsigned_abs()));
             }
-            Ok(())
+            Ok(answer)
         })
     }
 }
@@ -159,6 +151,8 @@ fn error(endpoint: &str, status: &Status) -> ExportError {
         | Code::DataLoss
         // With or without RetryInfo: a receiver that is only full must not cost data.
         | Code::ResourceExhausted => ExportError::Unreachable(what),
+        // Not for the batch: whoever puts the credentials right wants it delivered.
+        Code::Unauthenticated | Code::PermissionDenied => ExportError::Denied(what),
         _ => ExportError::Refused(what),
     }
 }
@@ -170,15 +164,18 @@ mod tests {
     #[test]
     fn what_is_temporary_is_tried_again_and_nothing_else_is() {
         let is_retryable = |code| error("tempo:4317", &Status::new(code, "why")).is_retryable();
-        for code in [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted] {
+        for code in [
+            Code::Unavailable,
+            Code::DeadlineExceeded,
+            Code::ResourceExhausted,
+            Code::Unauthenticated,
+        ] {
             assert!(is_retryable(code), "{code:?}");
         }
-        for code in
-            [Code::InvalidArgument, Code::Unauthenticated, Code::Unimplemented, Code::OutOfRange]
-        {
+        for code in [Code::InvalidArgument, Code::Unimplemented, Code::OutOfRange] {
             assert!(!is_retryable(code), "{code:?}");
         }
         let told = error("tempo:4317", &Status::new(Code::Unauthenticated, "who?")).to_string();
-        assert_eq!(told, "refused: tempo:4317 answers Unauthenticated: who?");
+        assert_eq!(told, "not let in: tempo:4317 answers Unauthenticated: who?");
     }
 }

@@ -13,9 +13,7 @@ mod accept;
 mod series;
 mod text;
 
-use std::future::Future;
 use std::io::Write as _;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +29,7 @@ use tokio::time::Instant;
 
 use self::accept::{Format, accepts_gzip};
 use self::series::AllSeries;
-use super::{ExportError, Exporter};
+use super::{Answer, Exporter, Exporting};
 use crate::record::Batch;
 use crate::samples::{self, Naming};
 use crate::self_metrics::{ExporterReason, SelfMetrics};
@@ -113,13 +111,10 @@ impl Prometheus {
 }
 
 impl Exporter for Prometheus {
-    fn export(
-        &self,
-        batch: Arc<Batch>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + '_>> {
+    fn export(&self, batch: Arc<Batch>) -> Exporting<'_> {
         Box::pin(async move {
             self.take(&batch);
-            Ok(())
+            Ok(Answer::default())
         })
     }
 }

@@ -10,10 +10,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use crate::ack::{Ack, Outcome};
 use crate::config::BatchSettings;
 use crate::queue::{self, Queued, Receiver, Sender};
-use crate::record::Batch;
 use crate::self_metrics::{SelfMetrics, SignalReason};
 use crate::sink::{Delivery, Full, Sink};
 
@@ -38,14 +36,15 @@ struct Waiting {
 impl Sink for Waiting {
     fn send(&self, delivery: Delivery) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            if let Some(room) = self.queue.room(delivery.size_bytes).await {
+            let items = delivery.batch.items();
+            if let Some(room) = self.queue.room(delivery.size_bytes, items).await {
                 self.queue.push(room, Arc::new(delivery.batch), delivery.ack);
             }
         })
     }
 
     fn try_send(&self, delivery: Delivery) -> Result<(), Full> {
-        let room = self.queue.try_room(delivery.size_bytes).ok_or(Full)?;
+        let room = self.queue.try_room(delivery.size_bytes, delivery.batch.items()).ok_or(Full)?;
         self.queue.push(room, Arc::new(delivery.batch), delivery.ack);
         Ok(())
     }
@@ -64,8 +63,12 @@ impl Batcher {
     /// and counted.
     pub async fn run(mut self, mut give_up: watch::Receiver<bool>) {
         while let Some(first) = self.items.next().await {
-            let (gathered, is_last) = self.gather(first).await;
-            let (delivery, rooms) = joined(gathered);
+            let (joined, is_last) = self.gather(first).await;
+            let size_bytes = joined.size_bytes();
+            // The room is held until the next stage has it, so that what is on its way counts as waiting.
+            let (batch, ack, _room) = joined.into_parts();
+            let batch = Arc::unwrap_or_clone(batch);
+            let delivery = Delivery { batch, size_bytes, ack };
             let (signal, items) = (delivery.batch.signal(), delivery.batch.items() as u64);
             tokio::select! {
                 biased;
@@ -73,8 +76,6 @@ impl Batcher {
                 Ok(_) = give_up.wait_for(|give_up| *give_up) => self.count(signal, items),
                 () = self.next.send(delivery) => {}
             }
-            // Held until here, so that what is on its way counts as waiting.
-            drop(rooms);
             if is_last {
                 return;
             }
@@ -82,73 +83,27 @@ impl Batcher {
     }
 
     /// What comes until there is enough, time is up, or nothing more can come.
-    async fn gather(&mut self, first: Queued) -> (Vec<Queued>, bool) {
+    async fn gather(&mut self, first: Queued) -> (Queued, bool) {
         let deadline = Instant::now() + self.settings.timeout;
         let mut items = first.batch.items();
-        let mut gathered = vec![first];
+        let mut more = Vec::new();
         while items < self.settings.send_batch_size {
             match timeout_at(deadline, self.items.next()).await {
                 Ok(Some(queued)) => {
                     items += queued.batch.items();
-                    gathered.push(queued);
+                    more.push(queued);
                 }
-                Ok(None) => return (gathered, true),
+                Ok(None) => return (queue::join(first, more), true),
                 Err(_) => break,
             }
         }
-        (gathered, false)
+        (queue::join(first, more), false)
     }
 
     fn count(&self, signal: &'static str, items: u64) {
         let label = SignalReason { signal, reason: "shutdown" };
         self.metrics.export.dropped.get_or_create(&label).inc_by(items);
     }
-}
-
-/// One delivery of several, all of one signal; the parts keep their room.
-fn joined(gathered: Vec<Queued>) -> (Delivery, Vec<queue::Occupied>) {
-    let (mut acks, mut rooms) =
-        (Vec::with_capacity(gathered.len()), Vec::with_capacity(gathered.len()));
-    let (mut whole, mut size_bytes) = (None, 0);
-    for queued in gathered {
-        let (batch, ack, room) = queued.into_parts();
-        size_bytes += room.size_bytes();
-        acks.push(ack);
-        rooms.push(room);
-        let batch = Arc::try_unwrap(batch).unwrap_or_else(|shared| (*shared).clone());
-        match &mut whole {
-            None => whole = Some(batch),
-            Some(whole) => append(whole, batch),
-        }
-    }
-    let batch = whole.unwrap_or(Batch::Logs(Vec::new()));
-    (Delivery { batch, size_bytes, ack: for_all(acks) }, rooms)
-}
-
-fn append(whole: &mut Batch, batch: Batch) {
-    match (whole, batch) {
-        (Batch::Logs(whole), Batch::Logs(batch)) => whole.extend(batch),
-        (Batch::Spans(whole), Batch::Spans(batch)) => {
-            whole.resource_spans.extend(batch.resource_spans)
-        }
-        (Batch::Metrics(whole), Batch::Metrics(batch)) => {
-            whole.resource_metrics.extend(batch.resource_metrics);
-        }
-        // A pipeline carries one signal.
-        _ => {}
-    }
-}
-
-/// An ack whose answer all of these get.
-fn for_all(acks: Vec<Ack>) -> Ack {
-    let acks = std::sync::Mutex::new(acks);
-    Ack::new(move |outcome| {
-        let acks =
-            std::mem::take(&mut *acks.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        if outcome == Outcome::Delivered {
-            acks.into_iter().for_each(Ack::delivered);
-        }
-    })
 }
 
 impl std::fmt::Debug for Batcher {
@@ -163,8 +118,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::ack::{Ack, Outcome};
     use crate::fanout::Fanout;
-    use crate::record::SpanBatch;
+    use crate::record::{Batch, SpanBatch};
 
     fn spans(count: usize) -> (Delivery, Arc<Mutex<Option<Outcome>>>) {
         let told = Arc::new(Mutex::new(None));

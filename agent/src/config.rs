@@ -8,9 +8,11 @@
 //! Without a file it is the embedded default, which is such a file too.
 
 mod component;
+mod constant;
 mod delivery;
 mod expand;
 mod exporters;
+mod expr;
 mod extensions;
 mod fault;
 mod field;
@@ -34,16 +36,21 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use self::component::{Component, Signal};
+pub use self::constant::Constant;
 pub use self::delivery::{Counted, Delivery, QueueSettings, Retry};
 pub use self::exporters::{
     DefaultLabels, Exporter, Loki, OtlpExporter, Prometheus, Store, Verbosity,
 };
+pub use self::expr::{Expr, Function, Literal, Node as ExprNode, Operation};
 pub use self::extensions::Extension;
 pub use self::fault::{ConfigError, Finding};
 pub use self::field::{Field, Root};
 pub use self::http_client::HttpClient;
 pub use self::layout::Step;
-pub use self::operators::{Condition, Constant, OnError, Operator, OperatorKind, Parse, Time};
+pub use self::operators::{
+    Added, Container, Format, Layout, OnError, Operator, OperatorKind, Parse, Recombine, Severity,
+    Time, Trace,
+};
 pub use self::processors::{
     Action, BatchSettings, Change, MemoryBound, MemoryLimit, Processor, Source as ValueSource,
 };
@@ -52,6 +59,7 @@ pub use self::section::Setting;
 pub use self::service::{Pipeline, Telemetry};
 pub use self::tls::{ClientTls, Pem, TlsVersion};
 
+pub(crate) use self::operators::blocks::SEVERITIES;
 pub(crate) use self::section::listen_address;
 
 use self::component::Components;

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 
 use crate::record::{Body, LogRecord, Resource, Text, text_attribute};
 use container::{Joined, Joiner, Stream};
-pub use lines::LineLog;
+pub use lines::{Held, LineLog, Written};
 
 mod container;
 pub mod ids;

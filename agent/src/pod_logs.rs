@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::config::{Filelog, LineParser};
-use crate::parse::{ContainerParser, LineLog};
+use crate::parse::operators::Operators;
+use crate::parse::{ContainerParser, Held, LineLog, Written};
 use crate::record::LogRecord;
 use crate::self_metrics::{Reason, SelfMetrics};
 use crate::tail::{Parsed, Parser, ParserFactory, Progress};
@@ -18,28 +20,53 @@ pub fn parsers(filelog: &Filelog, metrics: &Arc<SelfMetrics>) -> ParserFactory {
     let (with_name, with_path) = (filelog.include_file_name, filelog.include_file_path);
     Arc::new(move |path: &Path| {
         let log = LineLog::new(path, with_name, with_path, Arc::clone(&operators));
-        Box::new(Lines { log, metrics: Arc::clone(&metrics) }) as Box<dyn Parser>
+        let metrics = Arc::clone(&metrics);
+        Box::new(Lines { log, metrics, written: Vec::new() }) as Box<dyn Parser>
     })
+}
+
+/// How long what the operators hold back may wait while nothing that belongs to it comes; `None` where they do not say.
+pub fn patience(filelog: &Filelog) -> Option<Duration> {
+    match &filelog.parser {
+        LineParser::Operators(operators) => Operators::patience(operators),
+        LineParser::Own => None,
+    }
 }
 
 /// Lines that the configured operators make records of.
 struct Lines {
     log: LineLog,
     metrics: Arc<SelfMetrics>,
+    /// Records on their way from the operators.
+    written: Vec<Written>,
+}
+
+impl Lines {
+    fn hand_on(&mut self, out: &mut Vec<Parsed>) {
+        out.extend(self.written.drain(..).map(|(resource, record)| Parsed { resource, record }));
+        let dropped = self.log.take_dropped();
+        if dropped > 0 {
+            let reason = Reason { reason: "operator" };
+            self.metrics.tail.lines_dropped.get_or_create(&reason).inc_by(dropped);
+        }
+    }
 }
 
 impl Parser for Lines {
     fn line(&mut self, line: Bytes, observed_unix_nano: u64, out: &mut Vec<Parsed>) -> Progress {
-        match self.log.line(line, observed_unix_nano) {
-            Some((resource, record)) => out.push(Parsed { resource, record }),
-            None => drop(
-                self.metrics.tail.lines_dropped.get_or_create(&Reason { reason: "operator" }).inc(),
-            ),
+        let held = self.log.line(line, observed_unix_nano, &mut self.written);
+        self.hand_on(out);
+        match held {
+            Held::Nothing => Progress::Complete,
+            Held::ThisLine => Progress::Begun,
+            Held::Earlier => Progress::Pending,
         }
-        Progress::Complete
     }
 
-    fn flush(&mut self, _: &mut Vec<Parsed>) {}
+    fn flush(&mut self, out: &mut Vec<Parsed>) {
+        self.log.flush(&mut self.written);
+        self.hand_on(out);
+    }
 }
 
 /// Makes the parsers of the embedded default: entries of containers, and our own lines in them.

@@ -203,6 +203,11 @@ impl Text {
         }
     }
 
+    /// Its bytes, which share the buffer.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         // Checked when it was made; the empty text can only stand for a broken invariant.

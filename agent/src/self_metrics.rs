@@ -10,6 +10,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Every counter of the agent; one value, shared by all stages.
@@ -151,10 +152,19 @@ pub struct ExporterReason {
 impl SelfMetrics {
     /// All counters at zero.
     pub fn new() -> Self {
+        Self::of(&[])
+    }
+
+    /// All counters at zero, of an agent of whom `target_info` says these labels; without any it is left out.
+    pub fn of(target: &[(String, String)]) -> Self {
         let (tail, receive) = (Tail::default(), Receive::default());
         let (export, points, store) = (Export::default(), Points::default(), Store::default());
-        let mut registry = Registry::with_prefix("spanline_agent");
-        let r = &mut registry;
+        let mut registry = Registry::default();
+        if !target.is_empty() {
+            let info = Info::new(target.to_vec());
+            registry.register("target", "What the agent was told of itself", info);
+        }
+        let r = registry.sub_registry_with_prefix("spanline_agent");
         r.register("lines_read", "Lines read from container log files", tail.lines_read.clone());
         r.register_with_unit(
             "tail_read",
@@ -275,5 +285,13 @@ mod tests {
         let line =
             "spanline_agent_dropped_items_total{signal=\"metrics\",reason=\"no_exporter\"} 1\n";
         assert!(text.contains(line), "{text}");
+    }
+
+    #[test]
+    fn what_the_agent_is_told_of_itself_is_target_info() {
+        let text =
+            SelfMetrics::of(&[("host_name".to_owned(), "n\"1".to_owned())]).encode().unwrap();
+        assert!(text.contains("target_info{host_name=\"n\\\"1\"} 1\n"), "{text}");
+        assert!(!SelfMetrics::new().encode().unwrap().contains("target_info"));
     }
 }

@@ -40,6 +40,9 @@ pub struct Config {
     pub pods_dir: PathBuf,
     /// Logs whose paths match one of these are left alone.
     pub exclude: Vec<Regex>,
+    /// Whether logs that are there at the first start, before there is a checkpoint, are read from their beginning; else only
+    /// what is added to them.
+    pub from_beginning: bool,
     /// The folder of the checkpoint; without one, every start begins anew.
     pub checkpoint_dir: Option<PathBuf>,
     /// How often files are looked at.
@@ -49,8 +52,10 @@ pub struct Config {
     /// How long a rotated file is still read after its successor is there: the container runtime writes to
     /// it until it has changed over.
     pub rotation_grace: Duration,
-    /// How long the rest of a split line is waited for.
+    /// How long the rest of a split line is waited for, from when its newest part was read.
     pub join_timeout: Duration,
+    /// The same, from when it began, whatever else is read; `None` for no such limit.
+    pub hold_timeout: Option<Duration>,
     /// How long lost batches wait until they are read again.
     pub retry_interval: Duration,
     /// How long a stop may take.
@@ -64,11 +69,13 @@ impl Default for Config {
         Self {
             pods_dir: PathBuf::from("/var/log/pods"),
             exclude: Vec::new(),
+            from_beginning: true,
             checkpoint_dir: None,
             poll_interval: Duration::from_millis(250),
             checkpoint_interval: Duration::from_secs(1),
             rotation_grace: Duration::from_secs(1),
             join_timeout: Duration::from_secs(10),
+            hold_timeout: None,
             retry_interval: Duration::from_secs(1),
             stop_timeout: Duration::from_secs(4),
             max_open_files: 512,
@@ -104,6 +111,8 @@ pub enum Progress {
     Complete,
     /// A line has begun that is continued in a later one.
     Pending,
+    /// The same, and it began with this line: everything before it is in the records, those that this line brought included.
+    Begun,
 }
 
 /// Makes the parser for the log with this path, which is the one of its `<n>.log`.

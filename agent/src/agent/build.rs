@@ -22,6 +22,7 @@ use crate::process::Batcher;
 use crate::receive::Receivers;
 use crate::route::Routes;
 use crate::samples::Naming;
+use crate::samples::names;
 use crate::self_metrics::SelfMetrics;
 use crate::serve::Listener;
 use crate::sink::Sink;
@@ -53,9 +54,12 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(config: &'a Config) -> Self {
+        let target = config.telemetry.resource.iter();
+        let target: Vec<_> =
+            target.map(|(key, value)| (names::label(key), value.clone())).collect();
         Self {
             config,
-            metrics: Arc::new(SelfMetrics::new()),
+            metrics: Arc::new(SelfMetrics::of(&target)),
             readiness: Readiness::default(),
             stores: Vec::new(),
             queued: Vec::new(),
@@ -218,8 +222,10 @@ impl<'a> Builder<'a> {
         let tail = tail::Config {
             pods_dir: filelog.pods_dir.clone(),
             exclude: filelog.exclude.clone(),
+            from_beginning: filelog.from_beginning,
             checkpoint_dir: filelog.storage.as_ref().and_then(|storage| self.storage(storage, id)),
             poll_interval: filelog.poll_interval,
+            hold_timeout: pod_logs::patience(filelog),
             stop_timeout: TAILER_STOPPED,
             ..tail::Config::default()
         };

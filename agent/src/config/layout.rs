@@ -1,5 +1,5 @@
-//! Layouts of times: strptime's `%Y-%m-%dT%H:%M:%S.%LZ` and Go's `2006-01-02T15:04:05.999Z07:00`, both turned into the same
-//! steps, so that a time is read in one pass.
+//! Layouts of times: strptime's `%Y-%m-%dT%H:%M:%S.%LZ` is turned into Go's `2006-01-02T15:04:05.999Z`, as the Collector does, and
+//! that into steps, so that a time is read in one pass.
 
 /// A step of reading a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,68 +28,92 @@ pub enum Step {
     Weekday,
     /// 0 to 23.
     Hour,
-    /// 1 to 12.
-    HourOfHalf,
+    /// 1 to 12, 1 or 2 digits (exactly two where `padded`).
+    HourOfHalf {
+        /// Whether a single digit has a zero before it.
+        padded: bool,
+    },
     /// `AM` or `PM`.
     Half,
-    /// Two digits.
-    Minute,
-    /// Two digits.
-    Second,
-    /// Digits of a second, up to nine, as many as there are. Where `with_point`, the point before them too, and all of it may
-    /// be missing.
-    Fraction {
-        /// Whether the point belongs to it.
-        with_point: bool,
+    /// 1 or 2 digits (exactly two where `padded`).
+    Minute {
+        /// Whether a single digit has a zero before it.
+        padded: bool,
     },
+    /// 1 or 2 digits (exactly two where `padded`).
+    Second {
+        /// Whether a single digit has a zero before it.
+        padded: bool,
+    },
+    /// The point or comma before digits of a second, and the digits, as many as there are; all of it may be missing.
+    Fraction,
     /// `+01:00`, `+0100`, `-07`, or `Z` for none.
     Offset,
-    /// `UTC`, `GMT` or `Z`.
+    /// `UTC`, `CET`, or another one that the machine's table of time zones has.
     ZoneName,
-    /// Seconds since 1970.
-    Epoch,
 }
 
-/// Reads strptime's directives; the error says which is not supported.
-pub(super) fn strptime(layout: &str) -> Result<Vec<Step>, String> {
-    let mut steps = Vec::new();
+/// What the Collector turns strptime's directives into before it reads a time by them.
+const STRPTIME: &[(char, &str)] = &[
+    ('Y', "2006"),
+    ('y', "06"),
+    ('m', "01"),
+    ('o', "_1"),
+    ('q', "1"),
+    ('b', "Jan"),
+    ('h', "Jan"),
+    ('B', "January"),
+    ('d', "02"),
+    ('e', "_2"),
+    ('g', "2"),
+    ('a', "Mon"),
+    ('A', "Monday"),
+    ('H', "15"),
+    ('l', "3"),
+    ('I', "03"),
+    ('p', "PM"),
+    ('P', "pm"),
+    ('M', "04"),
+    ('S', "05"),
+    ('L', "999"),
+    ('f', "999999"),
+    ('s', "99999999"),
+    ('Z', "MST"),
+    ('z', "Z0700"),
+    ('i', "-07"),
+    ('j', "-07:00"),
+    ('D', "01/02/2006"),
+    ('x', "01/02/2006"),
+    ('F', "2006-01-02"),
+    ('T', "15:04:05"),
+    ('X', "15:04:05"),
+    ('r', "03:04:05 pm"),
+    ('R', "15:04"),
+    ('n', "\n"),
+    ('t', "\t"),
+    ('%', "%"),
+    ('c', "Mon Jan 02 15:04:05 2006"),
+];
+
+/// strptime's layout as Go's; the error says which directive is not supported.
+pub(super) fn strptime(layout: &str) -> Result<String, String> {
+    let mut go = String::new();
     let mut chars = layout.chars();
     while let Some(c) = chars.next() {
         if c != '%' {
-            push_literal(&mut steps, c);
+            go.push(c);
             continue;
         }
         let directive = chars.next().ok_or("a % at the end")?;
-        match directive {
-            'Y' => steps.push(Step::Year),
-            'y' => steps.push(Step::YearOfCentury),
-            'm' => steps.push(Step::Month { padded: true }),
-            'o' => steps.push(Step::Month { padded: false }),
-            'b' | 'B' | 'h' => steps.push(Step::MonthName),
-            'd' => steps.push(Step::Day { padded: true }),
-            'e' | 'g' => steps.push(Step::Day { padded: false }),
-            'j' => steps.push(Step::DayOfYear),
-            'a' | 'A' => steps.push(Step::Weekday),
-            'H' | 'k' => steps.push(Step::Hour),
-            'I' | 'l' => steps.push(Step::HourOfHalf),
-            'p' | 'P' => steps.push(Step::Half),
-            'M' => steps.push(Step::Minute),
-            'S' => steps.push(Step::Second),
-            'L' | 'f' => steps.push(Step::Fraction { with_point: false }),
-            'z' => steps.push(Step::Offset),
-            'Z' => steps.push(Step::ZoneName),
-            'T' => steps.extend(strptime("%H:%M:%S")?),
-            'R' => steps.extend(strptime("%H:%M")?),
-            'r' => steps.extend(strptime("%I:%M:%S %p")?),
-            'F' => steps.extend(strptime("%Y-%m-%d")?),
-            'D' | 'x' => steps.extend(strptime("%m/%d/%y")?),
-            'n' => push_literal(&mut steps, '\n'),
-            't' => push_literal(&mut steps, '\t'),
-            '%' => push_literal(&mut steps, '%'),
-            other => return Err(format!("the directive %{other} is not supported")),
+        let known = STRPTIME.iter().find(|(known, _)| *known == directive);
+        let (_, reference) =
+            known.ok_or_else(|| format!("the directive %{directive} is not supported"))?;
+        if matches!(directive, 'L' | 'f' | 's') && !go.ends_with(['.', ',']) {
+            return Err(format!("%{directive} must stand behind a point or a comma"));
         }
+        go += reference;
     }
-    Ok(steps)
+    Ok(go)
 }
 
 /// What Go's reference time has, the longer ones first.
@@ -109,18 +133,18 @@ const GO: &[(&str, Step)] = &[
     ("01", Step::Month { padded: true }),
     ("02", Step::Day { padded: true }),
     ("_2", Step::Day { padded: false }),
-    ("03", Step::HourOfHalf),
-    ("04", Step::Minute),
-    ("05", Step::Second),
+    ("03", Step::HourOfHalf { padded: true }),
+    ("04", Step::Minute { padded: true }),
+    ("05", Step::Second { padded: true }),
     ("06", Step::YearOfCentury),
     ("15", Step::Hour),
     ("PM", Step::Half),
     ("pm", Step::Half),
     ("1", Step::Month { padded: false }),
     ("2", Step::Day { padded: false }),
-    ("3", Step::HourOfHalf),
-    ("4", Step::Minute),
-    ("5", Step::Second),
+    ("3", Step::HourOfHalf { padded: false }),
+    ("4", Step::Minute { padded: false }),
+    ("5", Step::Second { padded: false }),
 ];
 
 /// Reads a layout that is written as Go's reference time.
@@ -133,16 +157,16 @@ pub(super) fn gotime(layout: &str) -> Vec<Step> {
             rest[1.min(rest.len())..].bytes().take_while(|b| matches!(b, b'0' | b'9')).count();
         if is_point && digits > 0 && !rest[1 + digits..].starts_with(|c: char| c.is_ascii_digit()) {
             rest = &rest[1 + digits..];
-            if steps.last() != Some(&Step::Fraction { with_point: true }) {
-                steps.push(Step::Fraction { with_point: true });
+            if steps.last() != Some(&Step::Fraction) {
+                steps.push(Step::Fraction);
             }
             continue;
         }
         match GO.iter().find(|(text, _)| rest.starts_with(text)) {
             Some((text, step)) => {
                 steps.push(step.clone());
-                if *step == Step::Second {
-                    steps.push(Step::Fraction { with_point: true });
+                if matches!(step, Step::Second { .. }) {
+                    steps.push(Step::Fraction);
                 }
                 rest = &rest[text.len()..];
             }
@@ -167,36 +191,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_give_the_same_steps() {
+    fn strptime_is_read_as_the_layout_that_the_collector_makes_of_it() {
+        assert_eq!(strptime("%Y-%m-%dT%H:%M:%S.%LZ").unwrap(), "2006-01-02T15:04:05.999Z");
+        assert_eq!(strptime("%d/%b/%Y:%T %z %%").unwrap(), "02/Jan/2006:15:04:05 Z0700 %");
         let literal = |text: &str| Step::Literal(text.to_owned());
-        let (month, day) = (Step::Month { padded: true }, Step::Day { padded: true });
-        let date = [
-            Step::Year,
-            literal("-"),
-            month,
-            literal("-"),
-            day,
-            literal("T"),
+        let expected = [
             Step::Hour,
             literal(":"),
-            Step::Minute,
+            Step::Minute { padded: true },
             literal(":"),
-            Step::Second,
+            Step::Second { padded: true },
+            Step::Fraction,
+            Step::Offset,
         ];
-        let strptime = strptime("%Y-%m-%dT%H:%M:%S.%LZ").unwrap();
-        assert_eq!(strptime[..11], date);
-        assert_eq!(
-            strptime[11..],
-            [literal("."), Step::Fraction { with_point: false }, literal("Z")]
-        );
-        let gotime = gotime("2006-01-02T15:04:05.999999999Z07:00");
-        assert_eq!(gotime[..11], date);
-        assert_eq!(gotime[11..], [Step::Fraction { with_point: true }, Step::Offset]);
+        assert_eq!(gotime("15:04:05.999999999Z07:00"), expected);
     }
 
     #[test]
     fn what_strptime_has_and_we_do_not_is_named() {
         assert!(strptime("%Y %Q").unwrap_err().contains("%Q"));
-        assert!(strptime("%").is_err());
+        assert!(strptime("%").is_err() && strptime("%S%L").is_err());
     }
 }

@@ -1,11 +1,21 @@
 //! The operators of `filelog`: what is done with each line, and where it goes from there.
 
+pub(crate) mod blocks;
+mod graph;
+mod kinds;
+
+use std::time::Duration;
+
 use regex::Regex;
 
-use super::field::{self, Field, Root};
-use super::layout::{self, Step};
+use super::constant::Constant;
+use super::expr::Expr;
+use super::field::Field;
 use super::section::Section;
 use super::yaml::{Node, Value};
+
+pub use self::blocks::{Layout, Parse, Severity, Time, Trace};
+pub(super) use self::kinds::KINDS;
 
 /// An operator, and what comes after it.
 #[derive(Debug, Clone)]
@@ -14,6 +24,8 @@ pub struct Operator {
     pub id: String,
     /// What it does.
     pub kind: OperatorKind,
+    /// Which entries it handles; the others go by. Without it, all.
+    pub condition: Option<Expr>,
     /// The number of the next one; `None` after the last.
     pub next: Option<usize>,
     /// What becomes of an entry that it cannot handle.
@@ -22,11 +34,11 @@ pub struct Operator {
 
 /// What becomes of an entry that an operator cannot handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnError {
-    /// It goes on as it is.
-    Send,
-    /// It is dropped and counted.
-    Drop,
+pub struct OnError {
+    /// Whether it is dropped and counted; else it goes on as it is.
+    pub drop: bool,
+    /// Whether nothing is said of it.
+    pub quiet: bool,
 }
 
 /// What an operator does.
@@ -37,8 +49,10 @@ pub enum OperatorKind {
         /// Which.
         field: Field,
         /// To what.
-        value: Constant,
+        value: Added,
     },
+    /// `container`: the entries of container runtimes, split lines joined.
+    Container(Container),
     /// `copy`: sets a field to what another one holds.
     Copy {
         /// The other one.
@@ -46,8 +60,29 @@ pub enum OperatorKind {
         /// The one that is set.
         to: Field,
     },
+    /// `filter`: drops entries.
+    Filter {
+        /// Which.
+        condition: Expr,
+        /// How many of a thousand of these.
+        drop_per_mille: u16,
+    },
     /// `json_parser`: the keys of an object become fields.
-    Json(Parse),
+    Json {
+        /// Whether whole numbers stay whole.
+        parse_ints: bool,
+        /// From where, to where.
+        parse: Parse,
+    },
+    /// `key_value_parser`: `a=1 b=2` becomes fields.
+    KeyValue {
+        /// What stands between a key and its value.
+        delimiter: String,
+        /// What stands between pairs.
+        pair_delimiter: String,
+        /// From where, to where.
+        parse: Parse,
+    },
     /// `move`: as `copy`, and the other one is gone.
     Move {
         /// The other one.
@@ -57,6 +92,8 @@ pub enum OperatorKind {
     },
     /// `noop`: nothing, for others to name it as their output.
     Noop,
+    /// `recombine`: one entry of several.
+    Recombine(Recombine),
     /// `regex_parser`: the named groups of a pattern become fields.
     Regex {
         /// The pattern.
@@ -78,51 +115,75 @@ pub enum OperatorKind {
     },
     /// `router`: the first route whose condition holds; without one the entry is dropped.
     Router {
-        /// Conditions, and the operators that they lead to.
-        routes: Vec<(Condition, Option<usize>)>,
+        /// Conditions (`None` always holds), and the operators that they lead to.
+        routes: Vec<(Option<Expr>, Option<usize>)>,
     },
+    /// `severity_parser`: sets the severity.
+    Severity(Severity),
+    /// `time_parser`: sets the time.
+    Time(Time),
+    /// `trace_parser`: sets the ids.
+    Trace(Trace),
 }
 
-/// What parsers have in common.
+/// What `add` sets a field to.
 #[derive(Debug, Clone)]
-pub struct Parse {
-    /// The text.
-    pub from: Field,
-    /// Where its parts go.
-    pub to: Field,
-    /// The entry's own time, if the parts hold it.
-    pub time: Option<Time>,
+pub enum Added {
+    /// What stands there.
+    Constant(Constant),
+    /// `EXPR(…)`: what an expression makes of the entry.
+    Computed(Expr),
 }
 
-/// Where a time stands, and how it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Time {
-    /// Where.
-    pub from: Field,
-    /// How.
-    pub layout: Vec<Step>,
-}
-
-/// A value that stands in the configuration.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Constant {
-    /// A text.
-    Text(String),
-    /// A whole number.
-    Int(i64),
-    /// Another number.
-    Float(f64),
-    /// A truth value.
-    Bool(bool),
-}
-
-/// `<field> matches "<pattern>"`: the one kind of condition that is supported.
+/// The `container` operator.
 #[derive(Debug, Clone)]
-pub struct Condition {
-    /// The field.
+pub struct Container {
+    /// Which runtime wrote the entries; `None` when each tells.
+    pub format: Option<Format>,
+    /// Whether the file's path gives the resource its pod.
+    pub add_metadata: bool,
+    /// Longest line that parts are joined to, in bytes; what is longer goes on in parts.
+    pub max_log_bytes: usize,
+    /// The entry's text.
+    pub from: Field,
+}
+
+/// How a container runtime writes entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JSON objects.
+    Docker,
+    /// `<time with an offset> <stream> <tag> <text>`.
+    Crio,
+    /// The same, with the time in UTC.
+    Containerd,
+}
+
+/// The `recombine` operator.
+#[derive(Debug, Clone)]
+pub struct Recombine {
+    /// Holds for the first, or the last, of the entries that become one.
+    pub condition: Expr,
+    /// Whether it is the first.
+    pub is_first: bool,
+    /// The field whose texts are put together.
     pub field: Field,
-    /// The pattern.
-    pub regex: Regex,
+    /// What stands between them.
+    pub with: String,
+    /// What tells entries of one writer from those of another.
+    pub source: Field,
+    /// Most entries of one.
+    pub max_batch_size: usize,
+    /// Most entries of one while the condition has held for none; 0 for no limit.
+    pub max_unmatched_batch_size: usize,
+    /// Most writers at a time.
+    pub max_sources: usize,
+    /// Bytes after which no more is added.
+    pub max_log_bytes: usize,
+    /// How long the first may wait for the others.
+    pub force_flush_period: Duration,
+    /// Whether all but the field is the newest entry's; else the oldest's.
+    pub keep_newest: bool,
 }
 
 /// What the embedded default has: entries of containers, and our own lines in them.
@@ -143,25 +204,22 @@ pub(super) fn is_own(section: &mut Section<'_>) -> bool {
     }
 }
 
-/// The kinds of operators, beside our own.
-pub(super) const KINDS: [&str; 9] =
-    ["add", "copy", "json_parser", "move", "noop", "regex_parser", "remove", "retain", "router"];
-
 /// An operator whose outputs are still names.
 struct Named {
     id: String,
     has_id: bool,
     kind: Option<OperatorKind>,
+    condition: Option<Expr>,
     output: Option<String>,
     on_error: OnError,
-    routes: Vec<(Condition, String)>,
+    routes: Vec<(Option<Expr>, String)>,
     path: String,
 }
 
 /// Reads the list `operators`; `None` when one has a fault.
 pub(super) fn read(section: &mut Section<'_>) -> Option<Vec<Operator>> {
     let mut named: Vec<Named> = section.sections("operators").iter_mut().map(operator).collect();
-    number(&mut named);
+    graph::number(&mut named);
     let named = named;
     let find = |named: &[Named], from: &str, id: &str| {
         let found = named.iter().position(|operator| operator.id == id);
@@ -187,7 +245,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Vec<Operator>> {
         };
         let kind = match operator.kind.clone()? {
             OperatorKind::Router { .. } => {
-                let route = |(condition, id): &(Condition, String)| {
+                let route = |(condition, id): &(Option<Expr>, String)| {
                     Some((condition.clone(), Some(find(&named, &operator.path, id)?)))
                 };
                 OperatorKind::Router {
@@ -199,65 +257,19 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Vec<Operator>> {
         operators.push(Operator {
             id: operator.id.clone(),
             kind,
+            condition: operator.condition.clone(),
             next,
             on_error: operator.on_error,
         });
     }
-    if let Some(circle) = circle(&operators) {
+    if let Some(circle) = graph::circle(&operators) {
         section.fault(format!("operator {circle:?} leads back to itself"));
         return None;
     }
     Some(operators)
 }
 
-/// Gives those without an id of their own their kind's name, the later ones with a number.
-fn number(named: &mut [Named]) {
-    for at in 0..named.len() {
-        if named[at].has_id {
-            continue;
-        }
-        let kind = named[at].id.clone();
-        let is_taken = |id: &str| {
-            named.iter().enumerate().any(|(other, operator)| {
-                operator.id == id && (other < at || (operator.has_id && other != at))
-            })
-        };
-        let mut ids = std::iter::once(kind.clone()).chain((1..).map(|n| format!("{kind}{n}")));
-        if let Some(id) = ids.find(|id| !is_taken(id)) {
-            named[at].id = id;
-        }
-    }
-}
-
-/// An operator from which entries come back to it.
-fn circle(operators: &[Operator]) -> Option<&str> {
-    let next = |at: usize| {
-        let routes = match &operators[at].kind {
-            OperatorKind::Router { routes } => routes.as_slice(),
-            _ => &[],
-        };
-        let routes = routes.iter().filter_map(|(_, next)| *next);
-        routes.chain(
-            operators[at]
-                .next
-                .filter(|_| !matches!(operators[at].kind, OperatorKind::Router { .. })),
-        )
-    };
-    let comes_back = |start: usize| {
-        let (mut seen, mut todo) = (vec![false; operators.len()], next(start).collect::<Vec<_>>());
-        while let Some(at) = todo.pop() {
-            if at == start {
-                return true;
-            }
-            if !std::mem::replace(&mut seen[at], true) {
-                todo.extend(next(at));
-            }
-        }
-        false
-    };
-    (0..operators.len()).find(|start| comes_back(*start)).map(|start| operators[start].id.as_str())
-}
-
+/// One operator of the list.
 fn operator(section: &mut Section<'_>) -> Named {
     let kind =
         section.required("type", "the operator's kind").map(|kind| kind.text).unwrap_or_default();
@@ -265,172 +277,56 @@ fn operator(section: &mut Section<'_>) -> Named {
         Some(id) => (id, true),
         None => (kind.clone(), false),
     };
-    let mut routes = Vec::new();
-    let settings = match kind.as_str() {
-        "add" => add(section),
-        "copy" => from_to(section).map(|(from, to)| OperatorKind::Copy { from, to }),
-        "json_parser" => parse(section).map(OperatorKind::Json),
-        "move" => from_to(section).map(|(from, to)| OperatorKind::Move { from, to }),
-        "noop" => Some(OperatorKind::Noop),
-        "regex_parser" => regex_parser(section),
-        "remove" => required_field(section, "field").map(|field| OperatorKind::Remove { field }),
-        "retain" => retain(section),
-        "router" => {
-            routes = section.sections("routes").iter_mut().filter_map(route).collect();
-            if !section.has("routes") {
-                section.fault("routes is missing; it is a list of expr and output");
-            }
-            Some(OperatorKind::Router { routes: Vec::new() })
-        }
-        "" => None,
-        kind => {
-            section.fault(format!("the operator {kind:?} is not supported; supported are {}, or container and spanline_parser together and alone", KINDS.join(", ")));
-            // Its keys are nobody's.
-            section.ask_for_all();
-            None
-        }
+    let known = KINDS.iter().find(|known| known.name == kind);
+    let mut settings = known.and_then(|known| (known.read)(section));
+    if known.is_none() && !kind.is_empty() {
+        let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+        section.fault(format!("the operator {kind:?} is not supported; supported are {}, or container and spanline_parser together and alone", names.join(", ")));
+        // Its keys are nobody's.
+        section.ask_for_all();
+    }
+    let routes = if kind == "router" { kinds::routes(section) } else { Vec::new() };
+    let is_router = kind == "router";
+    let condition = if is_router { None } else { condition(section, "if") };
+    if section.has("if") && !is_router && condition.is_none() {
+        settings = None;
+    }
+    let output = if is_router { None } else { output(section, "output") };
+    let on_error = |drop, quiet| OnError { drop, quiet };
+    let choices = [
+        ("send", on_error(false, false)),
+        ("drop", on_error(true, false)),
+        ("send_quiet", on_error(false, true)),
+        ("drop_quiet", on_error(true, true)),
+    ];
+    let on_error = if is_router {
+        on_error(false, true)
+    } else {
+        section.choice("on_error", &choices, on_error(false, false))
     };
-    let output = if kind == "router" { None } else { section.text("output") };
-    let choices = [("send", OnError::Send), ("drop", OnError::Drop)];
-    let on_error = section.choice("on_error", &choices, OnError::Send);
-    Named { id, has_id, kind: settings, output, on_error, routes, path: section.path().to_owned() }
+    let path = section.path().to_owned();
+    Named { id, has_id, kind: settings, condition, output, on_error, routes, path }
 }
 
-fn add(section: &mut Section<'_>) -> Option<OperatorKind> {
-    let field = required_field(section, "field");
-    let Some(node) = section.raw("value") else {
-        section.fault("value is missing; it is what the field is set to");
-        return None;
+/// The id of an operator to go on with, or a list of one.
+fn output(section: &mut Section<'_>, key: &'static str) -> Option<String> {
+    let node = section.raw(key)?;
+    let one = match &node.value {
+        Value::List(nodes) if nodes.len() == 1 => &nodes[0],
+        _ => node,
     };
-    let value =
-        constant(node).or_else(|| section.wrong("value", node, "a text, a number or a boolean"));
-    Some(OperatorKind::Add { field: field?, value: value? })
-}
-
-/// A scalar of the type that it has in YAML; `EXPR(…)` is computed by the Collector, and here by nobody.
-pub(super) fn constant(node: &Node) -> Option<Constant> {
-    let Value::Scalar { text, plain } = &node.value else { return None };
-    if text.starts_with("EXPR(") {
-        return None;
-    }
-    if *plain {
-        if let Some(truth) = super::section::boolean(text, true) {
-            return Some(Constant::Bool(truth));
-        }
-        if let Ok(number) = text.parse() {
-            return Some(Constant::Int(number));
-        }
-        let is_number =
-            text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
-        if let (true, Ok(number)) = (is_number, text.parse()) {
-            return Some(Constant::Float(number));
-        }
-    }
-    Some(Constant::Text(text.clone()))
-}
-
-fn from_to(section: &mut Section<'_>) -> Option<(Field, Field)> {
-    let (from, to) = (required_field(section, "from"), required_field(section, "to"));
-    Some((from?, to?))
-}
-
-fn regex_parser(section: &mut Section<'_>) -> Option<OperatorKind> {
-    let pattern = section.required("regex", "the pattern, whose named groups become fields");
-    let regex = pattern.and_then(|pattern| regex(section, "regex", &pattern.text));
-    let has_names = |regex: &Regex| regex.capture_names().flatten().next().is_some();
-    if regex.as_ref().is_some_and(|regex| !has_names(regex)) {
-        section.fault("regex has no named group such as (?P<name>…)");
-        return None;
-    }
-    let cache = section.section("cache").count("size", 0);
-    let parse = parse(section);
-    let cache = usize::try_from(cache).unwrap_or(usize::MAX);
-    Some(OperatorKind::Regex { regex: regex?, cache, parse: parse? })
-}
-
-fn retain(section: &mut Section<'_>) -> Option<OperatorKind> {
-    let mut fields = Vec::new();
-    for text in section.texts("fields") {
-        match Field::parse(&text) {
-            Some(field) => fields.push(field),
-            None => {
-                section.fault(format!("{text:?} in fields, where {} is expected", field::EXPECTED))
-            }
-        }
-    }
-    if fields.is_empty() {
-        section.fault("fields is missing; it is the list of what stays");
-        return None;
-    }
-    Some(OperatorKind::Retain { fields })
-}
-
-fn parse(section: &mut Section<'_>) -> Option<Parse> {
-    let field = |section: &mut Section<'_>, key, default: Root| {
-        let parsed = section.parsed(key, field::EXPECTED, |text, _| Field::parse(text));
-        parsed.unwrap_or_else(|| Field::whole(default))
-    };
-    let from = field(section, "parse_from", Root::Body);
-    let to = field(section, "parse_to", Root::Attributes);
-    let has_time = section.has("timestamp");
-    let mut timestamp = section.section("timestamp");
-    let time = if has_time { Some(time(&mut timestamp)?) } else { None };
-    Some(Parse { from, to, time })
-}
-
-fn time(section: &mut Section<'_>) -> Option<Time> {
-    let from = required_field(section, "parse_from");
-    let gotime = section.choice("layout_type", &[("strptime", false), ("gotime", true)], false);
-    let layout = section.required("layout", "how the time is written")?.text;
-    let steps = if gotime { Ok(layout::gotime(&layout)) } else { layout::strptime(&layout) };
-    match steps {
-        Ok(layout) => Some(Time { from: from?, layout }),
-        Err(what) => {
-            section.fault(format!("the layout {layout:?} is not understood: {what}"));
-            None
-        }
+    match &one.value {
+        Value::Scalar { text, .. } => Some(text.clone()),
+        _ => section.wrong(key, node, "the id of one operator"),
     }
 }
 
-fn route(section: &mut Section<'_>) -> Option<(Condition, String)> {
-    let expr = section.required("expr", "the condition");
-    let output = section.required("output", "the operator to go on with");
-    let expr = expr?.text;
-    let condition = condition(&expr);
-    if condition.is_none() {
-        section.fault(format!(
-            "the condition {expr:?} is not supported; supported is <field> matches \"<pattern>\""
-        ));
-    }
-    Some((condition?, output?.text))
-}
-
-fn condition(text: &str) -> Option<Condition> {
-    let (field, pattern) = text.split_once(" matches ")?;
-    let field = Field::parse(field.trim())?;
-    let pattern = pattern.trim();
-    let pattern = match pattern.as_bytes() {
-        [b'"', .., b'"'] => serde_json::from_str(pattern).ok()?,
-        [b'`', inner @ .., b'`'] if !inner.contains(&b'`') => {
-            pattern[1..pattern.len() - 1].to_owned()
-        }
-        _ => return None,
-    };
-    Some(Condition { field, regex: Regex::new(&pattern).ok()? })
-}
-
-fn required_field(section: &mut Section<'_>, key: &'static str) -> Option<Field> {
-    section.required(key, field::EXPECTED)?;
-    section.parsed(key, field::EXPECTED, |text, _| Field::parse(text))
-}
-
-fn regex(section: &Section<'_>, key: &str, pattern: &str) -> Option<Regex> {
-    Regex::new(pattern)
-        .map_err(|error| {
-            // The error draws the pattern; its last line says what is wrong.
-            let error = error.to_string();
-            let error = error.lines().last().unwrap_or_default().trim();
-            section.fault(format!("{key} {pattern:?} is no pattern: {error}"));
+/// A condition, if there is one.
+fn condition(section: &mut Section<'_>, key: &'static str) -> Option<Expr> {
+    let text = section.text(key)?;
+    Expr::condition(&text)
+        .map_err(|what| {
+            section.fault(format!("the condition {text:?} in {key} is not understood: {what}"));
         })
         .ok()
 }

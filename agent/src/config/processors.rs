@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::component::{ALL_SIGNALS, Kind};
-use super::operators::{Constant, constant};
+use super::constant::{self, Constant};
 use super::section::Section;
 
 /// A processor and its settings.
@@ -169,7 +169,7 @@ fn action(section: &mut Section<'_>) -> Option<Action> {
     ];
     let make = section.choice("action", &make, None);
     let value = section.raw("value").map(|node| {
-        constant(node).or_else(|| section.wrong("value", node, "a text, a number or a boolean"))
+        constant::read(node).or_else(|| section.wrong("value", node, constant::EXPECTED))
     });
     let from = section.text("from_attribute").map(Source::Attribute);
     let source = match (value, from) {

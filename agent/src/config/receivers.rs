@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::component::{ALL_SIGNALS, Kind, Signal};
 use super::glob;
-use super::operators::{self, Operator};
+use super::operators::{self, Operator, OperatorKind};
 use super::section::{Section, Setting};
 use super::yaml::Value;
 
@@ -37,6 +37,8 @@ pub struct Filelog {
     pub pods_dir: PathBuf,
     /// Logs that are left alone.
     pub exclude: Vec<Regex>,
+    /// Whether logs that are there at the first start are read from their beginning; else only what is added to them.
+    pub from_beginning: bool,
     /// Whether records have `log.file.name`.
     pub include_file_name: bool,
     /// Whether records have `log.file.path`.
@@ -100,11 +102,7 @@ fn otlp(section: &mut Section<'_>) -> Option<Receiver> {
 
 fn filelog(section: &mut Section<'_>) -> Option<Receiver> {
     let pods_dir = include(section);
-    section.choice("start_at", &[("beginning", ())], ());
-    if !section.has("start_at") {
-        section
-            .fault("start_at is missing: the default \"end\" is not supported, \"beginning\" is");
-    }
+    let from_beginning = section.choice("start_at", &[("beginning", true), ("end", false)], false);
     let poll_interval = section.duration("poll_interval", Duration::from_millis(200));
     let storage = section.text("storage");
     let mut retry = section.section("retry_on_failure");
@@ -125,11 +123,23 @@ fn filelog(section: &mut Section<'_>) -> Option<Receiver> {
     let parser = if operators::is_own(section) {
         LineParser::Own
     } else {
-        LineParser::Operators(operators::read(section)?.into())
+        let operators = operators::read(section)?;
+        let needs_path = |operator: &Operator| match &operator.kind {
+            OperatorKind::Container(container) => container.add_metadata,
+            _ => false,
+        };
+        if !include_file_path && operators.iter().any(needs_path) {
+            section.fault(
+                "the operator container reads the pod from the file's path, and include_file_path is false: set it to true, or \
+                 the operator's add_metadata_from_filepath to false",
+            );
+        }
+        LineParser::Operators(operators.into())
     };
     Some(Receiver::Filelog(Filelog {
         pods_dir: pods_dir?,
         exclude,
+        from_beginning,
         include_file_name,
         include_file_path,
         parser,

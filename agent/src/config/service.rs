@@ -29,6 +29,8 @@ pub struct Pipeline {
 pub struct Telemetry {
     /// Where its own metrics are served, if anywhere.
     pub metrics: Option<Setting>,
+    /// Who it is: the labels of `target_info` among them.
+    pub resource: Vec<(String, String)>,
 }
 
 /// Everything that a configuration can name.
@@ -101,7 +103,8 @@ fn telemetry(section: &mut Section<'_>) -> Telemetry {
     if readers.len() > 1 || (address.is_some() && !readers.is_empty()) {
         metrics.fault("one place for the agent's own metrics is supported, and there are several");
     }
-    Telemetry { metrics: address.or(readers.pop().flatten()) }
+    let resource = section.text_map("resource");
+    Telemetry { metrics: address.or(readers.pop().flatten()), resource }
 }
 
 /// `pull: {exporter: {prometheus: {host, port}}}`

@@ -186,6 +186,10 @@ fn asked<T>(kind: &Kind<T>) -> Vec<String> {
         kind.name,
         findings.faults()
     );
+    asked_keys(&findings)
+}
+
+fn asked_keys(findings: &Findings) -> Vec<String> {
     let number =
         |part: &str| if part.parse::<usize>().is_ok() { "[]".to_owned() } else { part.to_owned() };
     let path = |path: &String| path.split("::").map(number).collect::<Vec<_>>().join("::");
@@ -232,12 +236,44 @@ fn every_key_is_in_the_documented_table_of_its_component_and_no_other() {
     assert_documented("processor", processors::KINDS);
     assert_documented("exporter", exporters::KINDS);
     assert_documented("extension", extensions::KINDS);
-    assert_eq!(documented("operators of `filelog`"), operators::KINDS);
     let client = asked_of("{}", |section| tls::grpc_client(section, true));
     assert_eq!(client, documented("`tls` of exporters"));
     assert_eq!(client, asked_of("{}", |section| tls::http_client(section, true)));
     let delivery = asked_of("{}", delivery::usual_delivery);
     assert_eq!(delivery, documented("`sending_queue` and `retry_on_failure`"));
+    for kind in &operators::KINDS {
+        let (node, findings) = (yaml::parse(kind.sample, "sample").unwrap(), Findings::default());
+        let mut section = Section::new("", Some(&node), &findings);
+        assert!((kind.read)(&mut section).is_some(), "{}", kind.name);
+        if kind.name == "router" {
+            section.ask_for_all();
+        }
+        drop(section);
+        assert_eq!(asked_keys(&findings), documented(&format!("operator `{}`", kind.name)));
+    }
+}
+
+const SEED_2026: &str =
+    include_str!("../../../tests/fixtures/collector-config/collector-rendered-2026.yaml");
+
+#[test]
+fn what_the_chart_makes_today_runs_without_the_receivers_that_are_not_there() {
+    let without = "receivers: {jaeger: null, prometheus: null, zipkin: null}";
+    let vars = HashMap::from([("MY_POD_IP", "10.1.2.3"), ("OTEL_K8S_NODE_NAME", "node-1")]);
+    let sources = [
+        Source { name: "2026.yaml", text: SEED_2026 },
+        Source { name: "without.yaml", text: without },
+    ];
+    let config = Config::from_sources(&sources, true, &vars, Findings::default()).unwrap();
+    assert_eq!(config.pipelines.len(), 3);
+    let host = ("host.name".to_owned(), "node-1".to_owned());
+    assert!(config.telemetry.resource.contains(&host), "{:?}", config.telemetry);
+    let alone = faults(SEED_2026);
+    let mut paths: Vec<_> = alone.iter().map(|fault| fault.split(' ').next().unwrap()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let unsupported = ["receivers::jaeger", "receivers::prometheus", "receivers::zipkin"];
+    assert!(unsupported.iter().all(|path| paths.contains(path)), "{alone:#?}");
 }
 
 const SEED_2023: &str =
@@ -277,13 +313,33 @@ fn operators_are_checked_before_anything_runs() {
             "\"a\" leads back to itself",
         ),
         ("[{type: noop, id: a}, {type: noop, id: a}]", "a second operator \"a\""),
-        ("[{type: router, routes: [{expr: 'true', output: a}]}]", "supported is <field> matches"),
-        ("[{type: add, field: body, value: EXPR(1 + 1)}]", "where a text, a number or a boolean"),
+        (
+            "[{type: router, routes: [{expr: 'body == 1', output: a}]}]",
+            "there is no operator \"a\"",
+        ),
+        ("[{type: router, routes: [{expr: '1 + 1.5 - 1', output: a}]}]", "neither true nor false"),
+        ("[{type: add, field: body, value: EXPR(1 + )}]", "ends where a value is expected"),
         (
             "[{type: json_parser, timestamp: {parse_from: body, layout: '%Q'}}]",
             "%Q is not supported",
         ),
-        ("[{type: noop, if: 'true'}]", "operators::0::if (c.yaml:2): not a key"),
+        ("[{type: noop, if: '('}]", "the condition \"(\" in if is not understood"),
+        ("[{type: noop, on_error: stop}]", "where send, drop, send_quiet, drop_quiet is expected"),
+        (
+            "[{type: recombine, combine_field: body}]",
+            "exactly one of is_first_entry and is_last_entry",
+        ),
+        ("[{type: filter, expr: 'true', drop_ratio: 2}]", "a number from 0 to 1"),
+        ("[{type: container}]", "include_file_path is false"),
+        (
+            "[{type: time_parser, parse_from: body, layout: x, layout_type: epoch}]",
+            "s, ms, us, ns, s.ms",
+        ),
+        (
+            "[{type: severity_parser, parse_from: body, mapping: {bad: x}}]",
+            "\"bad\" in mapping is no severity",
+        ),
+        ("[{type: key_value_parser, delimiter: ' '}]", "delimiter must not be empty"),
     ] {
         let told = told(operators);
         assert!(told.contains(expected), "{operators}:\n{told}");

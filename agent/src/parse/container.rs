@@ -13,7 +13,7 @@ use super::time::unix_nanos;
 pub(super) const MAX_JOINED_BYTES: usize = 1024 * 1024;
 /// A part that so many other entries have followed is the last of its stream: a container that ends in the
 /// middle of a line leaves such a part, and it must not hold back the other stream's progress for ever.
-const MAX_ENTRIES_BETWEEN_PARTS: u32 = 4_096;
+pub(super) const MAX_ENTRIES_BETWEEN_PARTS: u32 = 4_096;
 
 /// Which of a container's two outputs an entry was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

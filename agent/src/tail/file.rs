@@ -111,6 +111,15 @@ impl LogFile {
         Ok(Some(file))
     }
 
+    /// Who a file is, and how much it holds; `None` when it is empty, or another one by now.
+    pub(super) fn end_of(candidate: &Candidate) -> io::Result<Option<(Arc<FileId>, u64)>> {
+        let Some(file) = Self::open(candidate)? else { return Ok(None) };
+        let Source::Plain(plain) = &file.source else { return Ok(None) };
+        let size = plain.metadata()?.len();
+        let head = read_head(plain, HEAD_BYTES.min(usize::try_from(size).unwrap_or(HEAD_BYTES)))?;
+        Ok((!head.is_empty()).then(|| (Arc::new(FileId::new(file.inode, &head)), size)))
+    }
+
     /// Whether a listed file is this one.
     pub(super) fn is(&self, candidate: &Candidate) -> bool {
         !candidate.gzipped && self.device == candidate.device && self.inode == candidate.inode

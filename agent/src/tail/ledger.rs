@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::discover::Stamp;
+use super::discover::{Candidate, Stamp};
+use super::file::LogFile;
 use super::head::FileId;
 use crate::ack::Outcome;
 
@@ -18,6 +19,20 @@ pub(super) struct Position {
     pub(super) offset: u64,
     /// How many records that follow from there have been delivered already.
     pub(super) skip: u64,
+}
+
+impl Position {
+    /// Behind what a log's files hold now. A file that cannot be read is left to be read from its beginning: it may be gone, and
+    /// its successor is new.
+    pub(super) fn end_of(candidates: &[Candidate]) -> Self {
+        let finished = candidates.iter().filter_map(|candidate| candidate.stamp.clone()).max();
+        let live = candidates.iter().find(|candidate| candidate.stamp.is_none());
+        let (file, offset) = match live.map(LogFile::end_of) {
+            Some(Ok(Some((id, offset)))) => (Some(id), offset),
+            _ => (None, 0),
+        };
+        Self { finished, file, offset, skip: 0 }
+    }
 }
 
 /// What was handed on and not yet answered.

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -55,6 +55,7 @@ pub(super) struct Log {
 struct Split {
     start: Position,
     records: u64,
+    since: Instant,
 }
 
 /// Records to hand on, and where reading goes on after them.
@@ -149,6 +150,9 @@ impl Log {
                 self.last_read = Instant::now();
                 around.metrics.bytes_read.inc_by(data.len() as u64);
                 self.feed(data, around, out);
+                if around.config.hold_timeout.is_some() {
+                    self.give_up_split(around.config, out);
+                }
                 Ok(true)
             }
             Ok(Chunk::Truncated) => {
@@ -261,7 +265,7 @@ impl Log {
         let is_gone = listed.is_none() && !is_gzipped;
         if !has_successor && !is_gone && !around.superseded {
             self.leaving_since = None;
-            self.give_up_split(around.config.join_timeout, out);
+            self.give_up_split(around.config, out);
             return false;
         }
         let since = *self.leaving_since.get_or_insert_with(Instant::now);
@@ -281,8 +285,13 @@ impl Log {
         has_successor
     }
 
-    fn give_up_split(&mut self, timeout: Duration, out: &mut Vec<Batch>) {
-        if self.split.is_some() && self.last_read.elapsed() >= timeout {
+    fn give_up_split(&mut self, config: &Config, out: &mut Vec<Batch>) {
+        let Some(split) = &self.split else { return };
+        let is_over = match config.hold_timeout {
+            Some(timeout) => split.since.elapsed() >= timeout,
+            None => self.last_read.elapsed() >= config.join_timeout,
+        };
+        if is_over {
             self.flush(out);
         }
     }
@@ -307,31 +316,37 @@ impl Log {
         if cut {
             around.metrics.lines_dropped.get_or_create(&Reason { reason: "line_cut" }).inc();
         }
-        let start = self.split.is_none().then(|| self.position_at(self.line_start));
+        let start = self.line_start;
         self.line_start += file_bytes;
         let (before, size_bytes) = (self.batch.records.len(), text.len());
         let progress = self.parser.line(text, observed, &mut self.batch.records);
-        self.split = match (progress, self.split.take(), start) {
-            (Progress::Complete, ..) => None,
-            (Progress::Pending, None, Some(start)) => Some(Split { start, records: 0 }),
-            (Progress::Pending, split, _) => split,
-        };
         self.batch.size_bytes += size_bytes;
-        self.take_records(before, out);
+        match progress {
+            Progress::Complete => self.split = None,
+            Progress::Pending if self.split.is_some() => {}
+            Progress::Pending | Progress::Begun => self.split = Some(self.split_at(start)),
+        }
+        self.take_records(before, progress == Progress::Begun, out);
+    }
+
+    fn split_at(&self, offset: u64) -> Split {
+        Split { start: self.position_at(offset), records: 0, since: Instant::now() }
     }
 
     fn flush(&mut self, out: &mut Vec<Batch>) {
         let before = self.batch.records.len();
         self.parser.flush(&mut self.batch.records);
         self.split = None;
-        self.take_records(before, out);
+        self.take_records(before, false, out);
     }
 
     /// Counts the records from `before` on, leaves out those that were delivered before a restart, and
-    /// hands the batch on when it is full.
-    fn take_records(&mut self, before: usize, out: &mut Vec<Batch>) {
+    /// hands the batch on when it is full. Those that `precede_split` would not come again if reading began with the split line.
+    fn take_records(&mut self, before: usize, precede_split: bool, out: &mut Vec<Batch>) {
         let new = self.batch.records.len() - before;
-        if let Some(split) = &mut self.split {
+        if let Some(split) = &mut self.split
+            && !precede_split
+        {
             split.records += new as u64;
         }
         let again = usize::try_from(self.discard).map_or(new, |discard| discard.min(new));

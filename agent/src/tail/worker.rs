@@ -30,6 +30,8 @@ pub(super) struct Worker {
     checkpoint: Option<Checkpoint>,
     discovery: Discovery,
     logs: BTreeMap<LogName, Followed>,
+    /// Whether the logs of the next listing are read from their end: those of the very first.
+    at_end: bool,
     next_id: u64,
     answers: mpsc::UnboundedReceiver<Answer>,
     answer_to: mpsc::UnboundedSender<Answer>,
@@ -84,6 +86,7 @@ impl Worker {
             stored: positions.clone(),
             store_at: Instant::now(),
             logs: BTreeMap::new(),
+            at_end: !config.from_beginning && positions.is_empty(),
             next_id: 0,
             halt: Halt { stopping, alive, deadline: None },
             config,
@@ -152,11 +155,14 @@ impl Worker {
                 return Listing::new();
             }
         };
-        for name in listing.keys() {
+        for (name, candidates) in &listing {
             if !self.logs.contains_key(name) && !self.is_excluded(name) {
-                self.follow(name, Position::default());
+                let position =
+                    if self.at_end { Position::end_of(candidates) } else { Position::default() };
+                self.follow(name, position);
             }
         }
+        self.at_end = false;
         self.logs.retain(|name, followed| {
             let missing = !listing.contains_key(name) && !followed.log.is_open();
             followed.missing_listings = if missing { followed.missing_listings + 1 } else { 0 };

@@ -8,6 +8,7 @@
     reason = "a test's harness, of which each test uses its part"
 )]
 
+use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::future::Future;
 use std::io::Write as _;
@@ -20,8 +21,9 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use regex::Regex;
+use spanline_agent::config::{Filelog, Receiver};
 use spanline_agent::pod_logs;
-use spanline_agent::record::{Batch, Body, Resource};
+use spanline_agent::record::{Batch, Body, LogRecord, Resource};
 use spanline_agent::self_metrics::SelfMetrics;
 use spanline_agent::sink::{Delivery, Full, Sink};
 use spanline_agent::tail::{Config, ParserFactory, Tailer};
@@ -51,6 +53,7 @@ pub struct Node {
     sink: Arc<Memory>,
     metrics: Arc<SelfMetrics>,
     exclude: Mutex<Vec<Regex>>,
+    filelog: Mutex<Option<Filelog>>,
 }
 
 /// A tailer that runs.
@@ -64,6 +67,7 @@ pub struct Running {
 #[derive(Default)]
 struct Memory {
     texts: Mutex<Vec<String>>,
+    records: Mutex<Vec<LogRecord>>,
     resource: Mutex<Arc<Resource>>,
     refusals: AtomicUsize,
     largest_batch: AtomicUsize,
@@ -73,13 +77,22 @@ impl Node {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let metrics = Arc::new(SelfMetrics::new());
-        let node = Self { dir, sink: Arc::default(), metrics, exclude: Mutex::default() };
+        let node = Self {
+            dir,
+            sink: Arc::default(),
+            metrics,
+            exclude: Mutex::default(),
+            filelog: Mutex::default(),
+        };
         fs::create_dir_all(node.path("")).unwrap();
         node
     }
 
     pub fn start(&self) -> Running {
+        let filelog = self.filelog.lock().unwrap().clone();
         let config = Config {
+            from_beginning: filelog.as_ref().is_none_or(|filelog| filelog.from_beginning),
+            hold_timeout: filelog.as_ref().and_then(pod_logs::patience),
             pods_dir: self.dir.path().join("pods"),
             exclude: self.exclude.lock().unwrap().clone(),
             checkpoint_dir: Some(self.dir.path().join("state")),
@@ -89,7 +102,10 @@ impl Node {
             ..Config::default()
         };
         let sink = Arc::clone(&self.sink) as Arc<dyn Sink>;
-        let parsers = pod_logs::parser_factory(&self.metrics);
+        let parsers = match &filelog {
+            Some(filelog) => pod_logs::parsers(filelog, &self.metrics),
+            None => pod_logs::parser_factory(&self.metrics),
+        };
         let alive = Arc::new(());
         let worker = Arc::downgrade(&alive);
         let parsers: ParserFactory = Arc::new(move |path| {
@@ -99,6 +115,21 @@ impl Node {
         let tailer = Tailer::new(config, sink, Arc::clone(&self.metrics), parsers).unwrap();
         let (stop, stopping) = watch::channel(false);
         Running { stop, worker, task: tokio::spawn(tailer.run(stopping)) }
+    }
+
+    /// What the receiver `filelog` is told beside its folder; for tailers that are started later.
+    pub fn configure(&self, filelog: &str) {
+        let yaml = format!(
+            "receivers:\n  filelog:\n    include: [{}/pods/*/*/*.log]\n{filelog}\nexporters: {{debug: {{}}}}\n\
+             service: {{pipelines: {{logs: {{receivers: [filelog], exporters: [debug]}}}}}}\n",
+            self.dir.path().display()
+        );
+        let config = spanline_agent::config::Config::from_yaml(&yaml, "test", &HashMap::new())
+            .unwrap_or_else(|error| panic!("{error}\n{yaml}"));
+        let Receiver::Filelog(filelog) = config.receivers[0].settings.clone() else {
+            panic!("{config:?}")
+        };
+        *self.filelog.lock().unwrap() = Some(filelog);
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -150,12 +181,22 @@ impl Node {
         self.sink.texts.lock().unwrap().clone()
     }
 
+    pub fn records(&self) -> Vec<LogRecord> {
+        self.sink.records.lock().unwrap().clone()
+    }
+
     pub fn resource(&self) -> Arc<Resource> {
         Arc::clone(&self.sink.resource.lock().unwrap())
     }
 
     pub fn largest_batch(&self) -> usize {
         self.sink.largest_batch.load(Ordering::SeqCst)
+    }
+
+    /// Whether the tailer has looked at the files that are there; it writes a checkpoint after that.
+    pub fn has_checkpoint_of(&self, file: &str) -> bool {
+        let checkpoint = fs::read_to_string(self.dir.path().join("state/tail.json"));
+        checkpoint.is_ok_and(|text| text.contains(&format!("shop_web_0a1b/app/{file}")))
     }
 
     pub fn lines_read(&self) -> u64 {
@@ -187,6 +228,7 @@ impl Sink for Memory {
             }
             let Batch::Logs(batches) = delivery.batch else { panic!("a tailer sends logs") };
             for batch in batches {
+                self.records.lock().unwrap().extend(batch.records.iter().cloned());
                 self.largest_batch.fetch_max(batch.records.len(), Ordering::SeqCst);
                 let texts = batch.records.into_iter().map(|record| match record.body {
                     Body::Text(text) => text.as_str().to_owned(),

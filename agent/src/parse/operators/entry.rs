@@ -1,7 +1,8 @@
 //! A log record on its way through the operators, with the attributes of whoever wrote it.
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 
 use crate::config::{Constant, Field, Root};
 use crate::record::{Body, LogRecord};
@@ -13,6 +14,13 @@ pub struct Entry {
     pub record: LogRecord,
     /// The attributes of whoever wrote it.
     pub resource: Vec<KeyValue>,
+    /// The number of the line that it began with.
+    pub line: u64,
+    /// The line as it was read, blanks at its end included, where the body has something else in its place: it may be a part of a
+    /// longer one whose words and characters were cut in two.
+    pub raw: Option<Bytes>,
+    /// Whether blanks at the end of a line are none of it.
+    pub trims_end: bool,
 }
 
 impl Entry {
@@ -80,6 +88,14 @@ impl Entry {
             map = below;
         }
         put(map, last, value);
+    }
+
+    /// Puts a value in the body's place.
+    pub(super) fn replace_body(&mut self, value: AnyValue) {
+        self.record.body = match value.value {
+            Some(Value::StringValue(text)) => Body::Text(text.into()),
+            value => Body::Value(AnyValue { value }),
+        };
     }
 
     fn set_whole(&mut self, root: Root, value: AnyValue) {
@@ -181,6 +197,12 @@ impl From<&Constant> for AnyValue {
             Constant::Int(number) => Value::IntValue(*number),
             Constant::Float(number) => Value::DoubleValue(*number),
             Constant::Bool(truth) => Value::BoolValue(*truth),
+            Constant::List(list) => {
+                Value::ArrayValue(ArrayValue { values: list.iter().map(Self::from).collect() })
+            }
+            Constant::Map(map) => {
+                return map_value(map.iter().map(|(key, value)| pair(key, value.into())).collect());
+            }
         };
         Self { value: Some(value) }
     }

@@ -7,6 +7,7 @@
 //!
 //! Without a file it is the embedded default, which is such a file too.
 
+mod auth;
 mod component;
 mod constant;
 mod delivery;
@@ -35,6 +36,7 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub use self::auth::{Auth, Authenticator, Secret, Secrets};
 pub use self::component::{Component, Signal};
 pub use self::constant::Constant;
 pub use self::delivery::{Counted, Delivery, QueueSettings, Retry};
@@ -108,7 +110,7 @@ pub struct Flags {
 }
 
 /// What the agent does. Every component in it is used.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Config {
     /// Where telemetry comes from.
     pub receivers: Vec<Component<Receiver>>,
@@ -296,6 +298,13 @@ impl Config {
     }
 }
 
+// The tree holds what nobody may read.
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_yaml())
+    }
+}
+
 /// What a tree says, faults aside.
 struct Parts {
     receivers: Vec<Component<Receiver>>,
@@ -344,6 +353,10 @@ impl Parts {
         drop(root);
         let Everything { receivers, processors, exporters, extensions } = everything;
         check_storage(&receivers, &extensions, &started, findings);
+        let clients = exporters.ready.iter().filter_map(|exporter| exporter.settings.auth());
+        for named in clients {
+            auth::check(named, &extensions, &started, findings);
+        }
 
         let mut used = [Vec::new(), Vec::new(), Vec::new()];
         for pipeline in &pipelines {

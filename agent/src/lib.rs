@@ -28,6 +28,7 @@ pub mod cli;
 pub mod config;
 
 pub mod ack;
+pub mod auth;
 pub mod health;
 pub mod record;
 pub mod reload;

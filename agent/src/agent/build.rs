@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::{Agent, BuildError, Queued, Served, TAILER_STOPPED, ToStore, metrics_router};
 use axum::Router;
 
+use crate::auth::Credentials;
 use crate::config::{
-    Component, Config, Exporter as ExporterSettings, Extension, Filelog, Otlp, Pipeline,
-    QueueSettings, Receiver, Setting, listen_address,
+    Auth, Authenticator, Component, Config, Exporter as ExporterSettings, Extension, Filelog, Otlp,
+    Pipeline, QueueSettings, Receiver, Setting, listen_address,
 };
 use crate::export::Exporter;
 use crate::export::debug::Debug;
@@ -163,10 +164,14 @@ impl<'a> Builder<'a> {
             ExporterSettings::Debug(verbosity) => {
                 Ok(Box::new(Debug::new(&component.id, *verbosity)))
             }
-            ExporterSettings::Loki(settings) => Ok(Box::new(Loki::new(settings)?)),
+            ExporterSettings::Loki(settings) => {
+                let credentials = self.credentials(settings.client.auth.as_ref())?;
+                Ok(Box::new(Loki::new(settings, credentials)?))
+            }
             ExporterSettings::Otlp(settings) => {
                 let connector = Connector::new(settings.tls.as_ref(), &[b"h2"])?;
-                let exporter = otlp::Otlp::new(settings.clone(), connector);
+                let credentials = self.credentials(settings.auth.as_ref())?;
+                let exporter = otlp::Otlp::new(settings.clone(), connector, credentials);
                 let fault = |source| BuildError::Exporter { from: component.id.clone(), source };
                 Ok(Box::new(exporter.map_err(fault)?))
             }
@@ -199,6 +204,24 @@ impl<'a> Builder<'a> {
                 self.scraped.push((what, settings.endpoint.clone(), exporter.router()));
                 Ok(Box::new(exporter))
             }
+        }
+    }
+
+    /// What an exporter shows to be let in.
+    fn credentials(
+        &self,
+        named: Option<&Authenticator>,
+    ) -> Result<Option<Arc<Credentials>>, BuildError> {
+        let Some(auth) = named.and_then(|named| self.auth(named)) else { return Ok(None) };
+        Ok(Some(Arc::new(Credentials::new(auth)?)))
+    }
+
+    /// The extension that is named; the configuration has it.
+    fn auth(&self, named: &Authenticator) -> Option<&'a Auth> {
+        let extension = self.config.extensions.iter().find(|one| one.id == named.id.text)?;
+        match &extension.settings {
+            Extension::Auth(auth) => Some(auth),
+            _ => None,
         }
     }
 
@@ -249,7 +272,7 @@ impl<'a> Builder<'a> {
     async fn extension(&mut self, extension: &Component<Extension>) -> Result<(), BuildError> {
         let what = format!("extensions::{}", extension.id);
         match &extension.settings {
-            Extension::FileStorage { .. } => {}
+            Extension::Auth(_) | Extension::FileStorage { .. } => {}
             Extension::HealthCheck { endpoint } => {
                 let listener = bind("health", endpoint).await?;
                 let router = health::router(self.readiness.clone());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth::{self, Authenticator};
 use super::component::{ALL_SIGNALS, Kind, Signal};
 use super::delivery::{Delivery, delivery, usual_delivery};
 use super::http_client::{HttpClient, headers, http_client, http_url};
@@ -36,7 +37,7 @@ pub enum Verbosity {
 }
 
 /// The `otlp` exporter.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct OtlpExporter {
     /// Host and port.
     pub endpoint: String,
@@ -48,8 +49,22 @@ pub struct OtlpExporter {
     pub timeout: Duration,
     /// How the connection is secured, if it is.
     pub tls: Option<ClientTls>,
+    /// What is shown to be let in.
+    pub auth: Option<Authenticator>,
     /// How its queue is emptied.
     pub delivery: Delivery,
+}
+
+// Headers carry tokens.
+impl std::fmt::Debug for OtlpExporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { endpoint, tls, auth, .. } = self;
+        f.debug_struct("OtlpExporter")
+            .field("endpoint", endpoint)
+            .field("tls", tls)
+            .field("auth", auth)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The `loki` exporter.
@@ -119,6 +134,15 @@ impl Exporter {
             Self::Debug(_) | Self::Store(_) | Self::Prometheus(_) => Delivery::default(),
         }
     }
+
+    /// What it shows to be let in.
+    pub(super) fn auth(&self) -> Option<&Authenticator> {
+        match self {
+            Self::Loki(loki) => loki.client.auth.as_ref(),
+            Self::Otlp(otlp) => otlp.auth.as_ref(),
+            Self::Debug(_) | Self::Store(_) | Self::Prometheus(_) => None,
+        }
+    }
 }
 
 /// What the store may take on disk.
@@ -185,6 +209,7 @@ fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
     let gzip = section.choice("compression", &[("gzip", true), ("none", false)], true);
     let timeout = section.duration("timeout", Duration::from_secs(5));
     let tls = tls::grpc_client(section, is_https);
+    let auth = auth::of_client(section);
     let delivery = usual_delivery(section);
     Some(Exporter::Otlp(OtlpExporter {
         endpoint: endpoint?,
@@ -192,6 +217,7 @@ fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
         gzip,
         timeout,
         tls,
+        auth,
         delivery,
     }))
 }

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use super::auth::{self, Auth};
 use super::component::Kind;
 use super::section::{Section, Setting};
 
 /// An extension and its settings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Extension {
+    /// Who is let in, or what is shown to be let in.
+    Auth(Auth),
     /// Where receivers keep what must survive a restart.
     FileStorage {
         /// The folder; made when it is missing.
@@ -26,6 +29,20 @@ pub enum Extension {
 }
 
 pub(super) const KINDS: &[Kind<Extension>] = &[
+    Kind {
+        name: "basicauth",
+        aliases: &[],
+        signals: &[],
+        read: auth::basic,
+        sample: "client_auth: {username: a, password: b}",
+    },
+    Kind {
+        name: "bearertokenauth",
+        aliases: &[],
+        signals: &[],
+        read: auth::bearer,
+        sample: "token: a",
+    },
     Kind { name: "file_storage", aliases: &[], signals: &[], read: file_storage, sample: "{}" },
     Kind { name: "health_check", aliases: &[], signals: &[], read: health_check, sample: "{}" },
     Kind { name: "spanline_web", aliases: &[], signals: &[], read: web, sample: "{}" },

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::auth::{self, Authenticator};
 use super::section::Section;
 use super::tls::{self, ClientTls};
 
@@ -14,6 +15,8 @@ pub struct HttpClient {
     pub timeout: Duration,
     /// How connections are secured, if they are.
     pub tls: Option<ClientTls>,
+    /// What is shown to be let in.
+    pub auth: Option<Authenticator>,
 }
 
 // Headers carry tokens.
@@ -24,6 +27,7 @@ impl std::fmt::Debug for HttpClient {
             .field("headers", &names)
             .field("timeout", &self.timeout)
             .field("tls", &self.tls)
+            .field("auth", &self.auth)
             .finish_non_exhaustive()
     }
 }
@@ -44,6 +48,7 @@ pub(super) fn http_client(
         headers: headers(section),
         timeout: section.duration("timeout", timeout),
         tls: tls::http_client(section, secured > 0),
+        auth: auth::of_client(section),
     }
 }
 

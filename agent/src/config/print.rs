@@ -3,7 +3,8 @@
 use super::yaml::{Node, Value};
 
 /// Keys whose values nobody may read. Everything below `headers` is one as well.
-const SECRETS: &[&str] = &["password", "token", "bearer_token", "client_secret", "key_pem"];
+const SECRETS: &[&str] =
+    &["password", "token", "tokens", "bearer_token", "client_secret", "inline", "key_pem"];
 /// What stands in the place of a secret.
 const REDACTED: &str = "\"***\"";
 
@@ -137,7 +138,7 @@ mod tests {
     fn secrets_are_not_printed() {
         let tree = parse(
             "x:\n  headers: {authorization: Bearer abc, list: [abc]}\n  password: abc\n  \
-             client: {bearer_token: abc}\n  endpoint: https://me:abc@host:1/p\n  user: me\n",
+             client: {bearer_token: abc, tokens: [abc, abc]}\n  htpasswd: {inline: 'me:abc'}\n  endpoint: https://me:abc@host:1/p\n  user: me\n",
             "f",
         );
         let printed = yaml(&tree.unwrap());

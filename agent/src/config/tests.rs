@@ -379,3 +379,93 @@ fn settings_of_tls_that_would_do_nothing_or_harm_are_refused() {
         assert!(told.contains(expected), "{tls}: {told}");
     }
 }
+
+/// The small configuration with an exporter that names `authenticator`, and these extensions.
+fn with_auth(authenticator: &str, extensions: &str, started: &str) -> Result<Config, ConfigError> {
+    let yaml = SMALL
+        .replace("exporters: {", &format!("extensions: {extensions}\nexporters: {{otlp: {{endpoint: 'a:1', headers: {{a: hidden}}, auth: {authenticator}}}, "))
+        .replace("exporters: [", "exporters: [otlp, ")
+        .replace("service: {", &format!("service: {{extensions: {started}, "));
+    Config::from_yaml(&yaml, "c.yaml", &HashMap::from([("SET", "hidden")]))
+}
+
+#[test]
+fn an_authenticator_is_an_extension_that_is_started_and_has_something_to_show() {
+    let named = "{authenticator: bearertokenauth/a}";
+    with_auth(named, "{bearertokenauth/a: {token: hidden}}", "[bearertokenauth/a]").unwrap();
+    with_auth(
+        "{authenticator: basicauth}",
+        "{basicauth: {client_auth: {username: a, password_file: b}}}",
+        "[basicauth]",
+    )
+    .unwrap();
+    for (authenticator, extensions, started, expected) in [
+        (named, "{bearertokenauth/a: {token: hidden}}", "[]", "is not in service::extensions"),
+        (
+            named,
+            "{}",
+            "[]",
+            "exporters::otlp::auth::authenticator (c.yaml:4): \"bearertokenauth/a\" is no extension that is configured",
+        ),
+        ("{authenticator: health_check}", "{health_check: {}}", "[health_check]", "authenticates"),
+        ("{}", "{}", "[]", "exporters::otlp::auth::authenticator (c.yaml:4): missing"),
+        (
+            named,
+            "{bearertokenauth/a: {}}",
+            "[bearertokenauth/a]",
+            "exactly one of token, tokens and filename",
+        ),
+        (
+            named,
+            "{bearertokenauth/a: {token: hidden, filename: b}}",
+            "[bearertokenauth/a]",
+            "exactly one of",
+        ),
+        (
+            named,
+            "{bearertokenauth/a: {token: '${env:UNSET}'}}",
+            "[bearertokenauth/a]",
+            "exactly one of token",
+        ),
+        (
+            named,
+            "{bearertokenauth/a: {token: \"hid\\nden\"}}",
+            "[bearertokenauth/a]",
+            "cannot be sent",
+        ),
+        (
+            named,
+            "{bearertokenauth/a: {tokens: []}}",
+            "[bearertokenauth/a]",
+            "::tokens (c.yaml:3): empty",
+        ),
+        ("{authenticator: basicauth}", "{basicauth: {}}", "[basicauth]", "client_auth is missing"),
+        (
+            "{authenticator: basicauth}",
+            "{basicauth: {client_auth: {username: 'a:b', password: hidden}}}",
+            "[basicauth]",
+            "cannot be sent",
+        ),
+        (
+            "{authenticator: basicauth}",
+            "{basicauth: {client_auth: {username: a}}}",
+            "[basicauth]",
+            "one of password and password_file",
+        ),
+    ] {
+        let told = with_auth(authenticator, extensions, started).unwrap_err().to_string();
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains("hid"), "{told}");
+    }
+}
+
+#[test]
+fn nobody_reads_a_secret_in_what_is_printed() {
+    let extensions = "{bearertokenauth: {tokens: [hidden, '${env:SET}']}, basicauth: {client_auth: {username: a, password: hidden}}}";
+    let config =
+        with_auth("{authenticator: basicauth}", extensions, "[basicauth, bearertokenauth]")
+            .unwrap();
+    let all =
+        format!("{config:?}{:?}{:?}{}", config.extensions, config.exporters, config.to_yaml());
+    assert!(all.contains("***") && !all.contains("hidden"), "{all}");
+}

@@ -1,5 +1,6 @@
 //! One HTTP client for all exporters that push over it: keeps connections, bounds what it waits for and what it reads.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
 use super::ExportError;
+use crate::auth::Credentials;
 use crate::config;
 use crate::reload::Unusable;
 use crate::tls::{Connector, Distrust};
@@ -29,6 +31,7 @@ pub(super) struct HttpClient {
     client: Client<Connector, Full<Bytes>>,
     distrust: Distrust,
     headers: HeaderMap,
+    credentials: Option<Arc<Credentials>>,
     timeout: Duration,
 }
 
@@ -45,7 +48,10 @@ impl HttpClient {
     ///
     /// # Errors
     /// A certificate or key that cannot be used.
-    pub(super) fn new(settings: &config::HttpClient) -> Result<Self, Unusable> {
+    pub(super) fn new(
+        settings: &config::HttpClient,
+        credentials: Option<Arc<Credentials>>,
+    ) -> Result<Self, Unusable> {
         let connector = Connector::new(settings.tls.as_ref(), &[b"http/1.1"])?;
         let distrust = connector.distrust();
         let client = Client::builder(TokioExecutor::new())
@@ -62,7 +68,7 @@ impl HttpClient {
                 headers.insert(name, value);
             }
         }
-        Ok(Self { client, distrust, headers, timeout: settings.timeout })
+        Ok(Self { client, distrust, headers, credentials, timeout: settings.timeout })
     }
 
     /// Posts `body`; `headers` go before those of the configuration.
@@ -76,6 +82,9 @@ impl HttpClient {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = to.clone();
         request.headers_mut().clone_from(&self.headers);
+        if let Some(credentials) = &self.credentials {
+            credentials.show(request.headers_mut());
+        }
         request.headers_mut().extend(headers);
         let exchange = async {
             let response = self.client.request(request).await;

@@ -26,6 +26,7 @@ use self::push::{PushRequest, PushedEntry, PushedStream, Timestamp};
 use self::streams::{Entry, Stream, Streams, streams};
 use super::http::{HttpClient, Reply};
 use super::{Answer, ExportError, Exporter, Exporting, Rest};
+use crate::auth::Credentials;
 use crate::config::{DefaultLabels, Loki as Settings};
 use crate::record::{Batch, LogBatch};
 use crate::reload::Unusable;
@@ -54,8 +55,11 @@ impl Loki {
     ///
     /// # Errors
     /// A certificate or key that cannot be used.
-    pub fn new(settings: &Settings) -> Result<Self, Unusable> {
-        let client = HttpClient::new(&settings.client)?;
+    pub fn new(
+        settings: &Settings,
+        credentials: Option<Arc<Credentials>>,
+    ) -> Result<Self, Unusable> {
+        let client = HttpClient::new(&settings.client, credentials)?;
         let (endpoint, default_labels) = (settings.endpoint.clone(), settings.default_labels);
         Ok(Self { client, endpoint, default_labels })
     }

@@ -7,6 +7,7 @@ mod logs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -19,6 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::{Answer, ExportError, Exporter, Exporting};
+use crate::auth::Credentials;
 use crate::config::OtlpExporter;
 use crate::record::Batch;
 use crate::tls::{Connector, Distrust};
@@ -32,17 +34,20 @@ pub struct Otlp {
     channel: Channel,
     distrust: Distrust,
     settings: OtlpExporter,
-    headers: MetadataMap,
+    headers: HeaderMap,
+    credentials: Option<Arc<Credentials>>,
 }
 
 impl Otlp {
-    /// An exporter that connects by `connector` when there is something to send. It wants a runtime around it.
+    /// An exporter that connects by `connector` when there is something to send, and shows `credentials`. It wants a
+    /// runtime around it.
     ///
     /// # Errors
     /// When the endpoint is no address.
     pub fn new(
         settings: OtlpExporter,
         connector: Connector,
+        credentials: Option<Arc<Credentials>>,
     ) -> Result<Self, tonic::transport::Error> {
         // TLS is the connector's; requests name the scheme all the same.
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
@@ -54,14 +59,19 @@ impl Otlp {
         let headers = settings.headers.iter().filter_map(|(name, value)| {
             Some((http::HeaderName::try_from(name).ok()?, http::HeaderValue::try_from(value).ok()?))
         });
-        let headers = MetadataMap::from_headers(headers.collect());
+        let headers = headers.collect();
         let distrust = connector.distrust();
         let channel = endpoint.connect_with_connector_lazy(connector);
-        Ok(Self { channel, distrust, settings, headers })
+        Ok(Self { channel, distrust, settings, headers, credentials })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::from_parts(self.headers.clone(), Default::default(), message);
+        let mut headers = self.headers.clone();
+        if let Some(credentials) = &self.credentials {
+            credentials.show(&mut headers);
+        }
+        let metadata = MetadataMap::from_headers(headers);
+        let mut request = Request::from_parts(metadata, Default::default(), message);
         request.set_timeout(self.settings.timeout);
         request
     }

@@ -37,7 +37,7 @@ fn exporter(server: &Server, keys: &str) -> Loki {
     );
     let config = Config::from_yaml(&yaml, "test", &std::collections::HashMap::new()).unwrap();
     let Configured::Loki(settings) = &config.exporters[0].settings else { panic!("{config:?}") };
-    Loki::new(settings).unwrap()
+    Loki::new(settings, None).unwrap()
 }
 
 async fn deliver(exporter: &Loki, batches: Vec<LogBatch>) -> Answer {

@@ -1,0 +1,136 @@
+//! Loki, and what it holds.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{BackEnd, free_port};
+
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/loki.yaml");
+/// How far back it is asked.
+const PAST: Duration = Duration::from_secs(6 * 3600);
+const MOST_ENTRIES: &str = "1000000";
+
+/// A Loki that runs alone.
+#[derive(Debug)]
+pub struct Loki {
+    back_end: BackEnd,
+    url: String,
+    http: Client,
+    _folder: TempDir,
+}
+
+/// One line that it holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The labels of its stream.
+    pub labels: BTreeMap<String, String>,
+    /// Nanoseconds since 1970.
+    pub nanos: String,
+    /// The line.
+    pub line: String,
+}
+
+impl Loki {
+    /// Starts one that takes what it gets, and knows tenants.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with flags of its own.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_with(flags: &[&str]) -> io::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (http_port, grpc_port) = (free_port()?, free_port()?);
+        let url = format!("http://127.0.0.1:{http_port}");
+        let mut args = vec![format!("-config.file={CONFIG}"), "-config.expand-env=true".to_owned()];
+        args.extend(flags.iter().map(|&flag| flag.to_owned()));
+        let vars = vec![
+            ("LOKI_FOLDER", folder.path().display().to_string()),
+            ("LOKI_HTTP_PORT", http_port.to_string()),
+            ("LOKI_GRPC_PORT", grpc_port.to_string()),
+        ];
+        let program = BackEnd::built("loki")?;
+        let ready = format!("{url}/ready");
+        let mut back_end = BackEnd::new("loki", program, folder.path(), args, vars, ready);
+        back_end.start().await?;
+        let http = Client::builder().no_proxy().build().map_err(io::Error::other)?;
+        Ok(Self { back_end, url, http, _folder: folder })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What `tenant` has that `query` finds, oldest first.
+    ///
+    /// # Errors
+    /// It does not answer, or not so.
+    pub async fn entries(&self, tenant: &str, query: &str) -> Result<Vec<Entry>, String> {
+        let now = SystemTime::now();
+        let nanos = |time: SystemTime| {
+            time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string()
+        };
+        let (start, end) = (nanos(now - PAST), nanos(now + Duration::from_secs(60)));
+        let parameters = [
+            ("query", query),
+            ("start", &start),
+            ("end", &end),
+            ("limit", MOST_ENTRIES),
+            ("direction", "forward"),
+        ];
+        let address = format!("{}/loki/api/v1/query_range", self.url);
+        let address = reqwest::Url::parse_with_params(&address, parameters)
+            .map_err(|error| error.to_string())?;
+        let asked = async {
+            let answer = self.http.get(address).header("X-Scope-OrgID", tenant).send().await?;
+            Ok((answer.status(), answer.text().await?))
+        };
+        let (status, text) = asked.await.map_err(|error: reqwest::Error| format!("{error:?}"))?;
+        if status != StatusCode::OK {
+            return Err(format!("{status}: {text}"));
+        }
+        let answer: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let streams = answer["data"]["result"].as_array().ok_or("no streams")?;
+        let mut entries: Vec<Entry> = streams.iter().flat_map(entries_of).collect();
+        entries.sort_by(|one, other| (&one.nanos, &one.labels).cmp(&(&other.nanos, &other.labels)));
+        Ok(entries)
+    }
+}
+
+fn entries_of(stream: &Value) -> impl Iterator<Item = Entry> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let labels: BTreeMap<_, _> = stream["stream"]
+        .as_object()
+        .map(|labels| labels.iter().map(|(name, value)| (name.clone(), text(value))).collect())
+        .unwrap_or_default();
+    stream["values"].as_array().into_iter().flatten().map(move |entry| Entry {
+        labels: labels.clone(),
+        nanos: text(&entry[0]),
+        line: text(&entry[1]),
+    })
+}
+
+impl Deref for Loki {
+    type Target = BackEnd;
+    fn deref(&self) -> &BackEnd {
+        &self.back_end
+    }
+}
+
+impl DerefMut for Loki {
+    fn deref_mut(&mut self) -> &mut BackEnd {
+        &mut self.back_end
+    }
+}

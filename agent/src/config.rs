@@ -41,7 +41,7 @@ pub use self::component::{Component, Signal};
 pub use self::constant::Constant;
 pub use self::delivery::{Counted, Delivery, QueueSettings, Retry};
 pub use self::exporters::{
-    DefaultLabels, Exporter, Loki, OtlpExporter, Prometheus, Store, Verbosity,
+    DefaultLabels, Encoding, Exporter, Loki, OtlpExporter, OtlpHttp, Prometheus, Store, Verbosity,
 };
 pub use self::expr::{Expr, Function, Literal, Node as ExprNode, Operation};
 pub use self::extensions::Extension;
@@ -391,7 +391,25 @@ impl Parts {
             telemetry,
         };
         parts.check_web(findings);
+        parts.check_endpoints(findings);
         parts
+    }
+
+    /// An exporter over HTTP knows where to send what its pipelines carry.
+    fn check_endpoints(&self, findings: &Findings) {
+        for pipeline in &self.pipelines {
+            for component in pipeline.exporters.iter().filter_map(|&at| self.exporters.get(at)) {
+                let Exporter::OtlpHttp(settings) = &component.settings else { continue };
+                let signal = pipeline.signal;
+                if settings.url(signal).is_none() {
+                    let what = format!(
+                        "has neither endpoint nor {signal}_endpoint, and the pipeline {} sends it {signal}",
+                        pipeline.id
+                    );
+                    findings.fault(&component.from, None, what);
+                }
+            }
+        }
     }
 
     /// The page shows one store.

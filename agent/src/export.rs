@@ -8,6 +8,7 @@ mod go_text;
 mod http;
 pub mod loki;
 pub mod otlp;
+pub mod otlphttp;
 pub mod prometheus;
 
 use std::fmt;

@@ -30,6 +30,7 @@ pub mod config;
 pub mod ack;
 pub mod auth;
 pub mod health;
+mod otlp_json;
 pub mod record;
 pub mod reload;
 pub mod samples;

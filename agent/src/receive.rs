@@ -15,7 +15,6 @@ mod decode;
 mod grpc;
 mod http;
 mod intake;
-mod json;
 mod limits;
 mod logs;
 mod refusal;
@@ -32,6 +31,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::config::Signal;
+use crate::otlp_json as json;
 use crate::self_metrics::SelfMetrics;
 use crate::sink::Sink;
 

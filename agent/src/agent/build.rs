@@ -16,6 +16,7 @@ use crate::export::Exporter;
 use crate::export::debug::Debug;
 use crate::export::loki::Loki;
 use crate::export::otlp;
+use crate::export::otlphttp::OtlpHttp;
 use crate::export::prometheus::{self, Prometheus};
 use crate::fanout::Fanout;
 use crate::health::{self, Readiness};
@@ -174,6 +175,10 @@ impl<'a> Builder<'a> {
                 let exporter = otlp::Otlp::new(settings.clone(), connector, credentials);
                 let fault = |source| BuildError::Exporter { from: component.id.clone(), source };
                 Ok(Box::new(exporter.map_err(fault)?))
+            }
+            ExporterSettings::OtlpHttp(settings) => {
+                let credentials = self.credentials(settings.client.auth.as_ref())?;
+                Ok(Box::new(OtlpHttp::new(settings, credentials)?))
             }
             ExporterSettings::Store(settings) => {
                 let settings = store::Config {

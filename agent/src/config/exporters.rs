@@ -19,6 +19,8 @@ pub enum Exporter {
     Loki(Loki),
     /// OTLP over gRPC.
     Otlp(OtlpExporter),
+    /// OTLP over HTTP.
+    OtlpHttp(OtlpHttp),
     /// The embedded store.
     Store(Store),
     /// Metrics for a scraper.
@@ -65,6 +67,30 @@ impl std::fmt::Debug for OtlpExporter {
             .field("auth", auth)
             .finish_non_exhaustive()
     }
+}
+
+/// The `otlphttp` exporter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtlpHttp {
+    /// Where each signal goes, in the order of [`ALL_SIGNALS`].
+    urls: [Option<http::Uri>; 3],
+    /// How.
+    pub client: HttpClient,
+    /// In which form.
+    pub encoding: Encoding,
+    /// How far it is compressed, if it is: from 1, the quickest, to 9.
+    pub gzip: Option<u32>,
+    /// How its queue is emptied.
+    pub delivery: Delivery,
+}
+
+/// The forms of OTLP's messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Protobuf.
+    Proto,
+    /// JSON.
+    Json,
 }
 
 /// The `loki` exporter.
@@ -131,6 +157,7 @@ impl Exporter {
         match self {
             Self::Loki(loki) => loki.delivery,
             Self::Otlp(otlp) => otlp.delivery,
+            Self::OtlpHttp(otlp) => otlp.delivery,
             Self::Debug(_) | Self::Store(_) | Self::Prometheus(_) => Delivery::default(),
         }
     }
@@ -140,16 +167,27 @@ impl Exporter {
         match self {
             Self::Loki(loki) => loki.client.auth.as_ref(),
             Self::Otlp(otlp) => otlp.auth.as_ref(),
+            Self::OtlpHttp(otlp) => otlp.client.auth.as_ref(),
             Self::Debug(_) | Self::Store(_) | Self::Prometheus(_) => None,
         }
+    }
+}
+
+impl OtlpHttp {
+    /// Where a signal goes.
+    pub fn url(&self, signal: Signal) -> Option<&http::Uri> {
+        let at = ALL_SIGNALS.iter().position(|known| *known == signal)?;
+        self.urls[at].as_ref()
     }
 }
 
 /// What the store may take on disk.
 const STORE_MAX_BYTES: u64 = 512 * 1024 * 1024;
 
-/// How long Loki may take to answer, as in the Collector.
-const LOKI_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a server may take to answer over HTTP, as in the Collector.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// What gzip takes for a good measure.
+const GZIP_LEVEL: u32 = 6;
 /// Pushes of one stream under way at a time: lines that overtake each other by more than Loki allows are refused.
 const LOKI_CONSUMERS: usize = 1;
 
@@ -168,6 +206,13 @@ pub(super) const KINDS: &[Kind<Exporter>] = &[
         signals: ALL_SIGNALS,
         read: otlp,
         sample: "endpoint: 'tempo:4317'",
+    },
+    Kind {
+        name: "otlphttp",
+        aliases: &["otlp_http"],
+        signals: ALL_SIGNALS,
+        read: otlp_http,
+        sample: "endpoint: 'http://collector:4318'",
     },
     Kind {
         name: "prometheus",
@@ -222,9 +267,44 @@ fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
     }))
 }
 
+fn otlp_http(section: &mut Section<'_>) -> Option<Exporter> {
+    let base = http_url(section, "endpoint", false);
+    let own = ["traces_endpoint", "metrics_endpoint", "logs_endpoint"]
+        .map(|key| http_url(section, key, false));
+    let client = {
+        let [traces, metrics, logs] = &own;
+        let all = [base.as_ref(), traces.as_ref(), metrics.as_ref(), logs.as_ref()];
+        http_client(section, &all, HTTP_TIMEOUT)
+    };
+    let mut urls = own;
+    for (url, signal) in urls.iter_mut().zip(ALL_SIGNALS) {
+        if url.is_none()
+            && let Some(base) = &base
+        {
+            let joined = format!("{}/v1/{signal}", base.to_string().trim_end_matches('/'));
+            *url = joined.parse().ok();
+        }
+    }
+    let encodings = [("proto", Encoding::Proto), ("json", Encoding::Json)];
+    let encoding = section.choice("encoding", &encodings, Encoding::Proto);
+    let gzip = section.choice("compression", &[("gzip", true), ("none", false)], true);
+    let mut parameters = section.section("compression_params");
+    let level =
+        parameters.parsed("level", "a number from 1 (quick) to 9 (small)", |text, plain| {
+            plain.then(|| text.parse().ok()).flatten().filter(|level| (1..=9).contains(level))
+        });
+    if level.is_some() && !gzip {
+        parameters.fault("level acts on compression: gzip only");
+    }
+    drop(parameters);
+    let gzip = gzip.then(|| level.unwrap_or(GZIP_LEVEL));
+    let delivery = usual_delivery(section);
+    Some(Exporter::OtlpHttp(OtlpHttp { urls, client, encoding, gzip, delivery }))
+}
+
 fn loki(section: &mut Section<'_>) -> Option<Exporter> {
     let endpoint = http_url(section, "endpoint", true);
-    let client = http_client(section, &[endpoint.as_ref()], LOKI_TIMEOUT);
+    let client = http_client(section, &[endpoint.as_ref()], HTTP_TIMEOUT);
     let mut labels = section.section("default_labels_enabled");
     let default_labels = DefaultLabels {
         exporter: labels.bool("exporter", true),

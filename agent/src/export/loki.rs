@@ -209,6 +209,11 @@ impl Exporter for Loki {
     }
 }
 
+/// What an answer says of refused lines, if it is Loki's: its `/otlp` gives the same reasons.
+pub(super) fn refused_lines(answer: &[u8], lines: u64) -> Option<Vec<(&'static str, u64)>> {
+    refusal::known(&String::from_utf8_lossy(answer), lines)
+}
+
 /// Whether the failure is that of one stream, so that others may still be taken.
 fn is_of_stream(error: &ExportError) -> bool {
     match error {

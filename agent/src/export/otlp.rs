@@ -3,6 +3,8 @@
 //! What the answer's code calls temporary is tried again; everything else is refused, and dropped with its reason.
 
 mod logs;
+pub(super) mod message;
+mod retry_info;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,7 +162,10 @@ fn error(endpoint: &str, status: &Status) -> ExportError {
         | Code::Unavailable
         | Code::DataLoss
         // With or without RetryInfo: a receiver that is only full must not cost data.
-        | Code::ResourceExhausted => ExportError::Unreachable(what),
+        | Code::ResourceExhausted => match retry_info::asked_for(status) {
+            Some(after) => ExportError::Busy { why: what, after },
+            None => ExportError::Unreachable(what),
+        },
         // Not for the batch: whoever puts the credentials right wants it delivered.
         Code::Unauthenticated | Code::PermissionDenied => ExportError::Denied(what),
         _ => ExportError::Refused(what),

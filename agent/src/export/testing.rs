@@ -12,6 +12,25 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::record::{Body, LogBatch, LogRecord, Text};
+
+/// Lines without a resource, in the order of their times.
+pub(super) fn lines(lines: &[&str]) -> LogBatch {
+    let record = |(n, line): (usize, &&str)| LogRecord {
+        time_unix_nano: n as u64 + 1,
+        observed_time_unix_nano: 0,
+        severity_number: 0,
+        severity_text: String::new(),
+        body: Body::Text(Text::from((*line).to_owned())),
+        attributes: Vec::new(),
+        trace_id: None,
+        span_id: None,
+        flags: 0,
+    };
+    let records = lines.iter().enumerate().map(record).collect();
+    LogBatch { resource: Arc::default(), scope: None, records }
+}
+
 /// The server; it ends with this.
 pub(super) struct Server {
     pub(super) address: SocketAddr,

@@ -36,6 +36,11 @@ const MESSAGES: &[(&str, &str, Part)] = &[
 
 /// Why lines of a push of one stream were refused, and how many of its `lines`.
 pub(super) fn refused(text: &str, lines: u64) -> Vec<(&'static str, u64)> {
+    known(text, lines).unwrap_or_else(|| vec![("refused", lines)])
+}
+
+/// As [`refused`], if it is a message of Loki's.
+pub(super) fn known(text: &str, lines: u64) -> Option<Vec<(&'static str, u64)>> {
     let mut refused: Vec<(&'static str, u64)> = Vec::new();
     let mut add = |reason, count: u64| match refused.iter_mut().find(|(known, _)| *known == reason)
     {
@@ -63,7 +68,7 @@ pub(super) fn refused(text: &str, lines: u64) -> Vec<(&'static str, u64)> {
         left -= *count;
     }
     refused.retain(|(_, count)| *count > 0);
-    if refused.is_empty() { vec![("refused", lines)] } else { refused }
+    (!refused.is_empty()).then_some(refused)
 }
 
 /// Whether a push is answered so for as long as the tenant has as many streams as it has.

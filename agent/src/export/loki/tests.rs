@@ -6,26 +6,14 @@ use prost::Message;
 
 use super::*;
 use crate::config::{Config, Exporter as Configured};
-use crate::export::testing::{Server, answer};
-use crate::record::{Body, LogRecord, Resource, Text, text_attribute};
+use crate::export::testing::{self, Server, answer};
+use crate::record::{Resource, text_attribute};
 
 /// Lines of one stream.
 fn lines(pod: &str, lines: &[&str]) -> LogBatch {
-    let record = |(n, line): (usize, &&str)| LogRecord {
-        time_unix_nano: n as u64 + 1,
-        observed_time_unix_nano: 0,
-        severity_number: 0,
-        severity_text: String::new(),
-        body: Body::Text(Text::from((*line).to_owned())),
-        attributes: Vec::new(),
-        trace_id: None,
-        span_id: None,
-        flags: 0,
-    };
     let attributes = [("pod", pod), ("loki.resource.labels", "pod"), ("loki.format", "raw")];
     let attributes = attributes.map(|(key, value)| text_attribute(key, value)).to_vec();
-    let records = lines.iter().enumerate().map(record).collect();
-    LogBatch { resource: Arc::new(Resource { attributes }), scope: None, records }
+    LogBatch { resource: Arc::new(Resource { attributes }), ..testing::lines(lines) }
 }
 
 fn exporter(server: &Server, keys: &str) -> Loki {

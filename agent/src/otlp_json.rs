@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Protobuf's JSON lets `null` stand for any field that is not there. opentelemetry-proto refuses
 /// most of them, so they are taken out, on a second try, because few senders write any.
-pub(super) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+pub(crate) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
     let refused = match serde_json::from_slice(body) {
         Ok(request) => return Ok(request),
         Err(error) => error,
@@ -20,7 +20,7 @@ pub(super) fn from_slice<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result
 }
 
 /// Writes a message without the fields that are not there.
-pub(super) fn to_vec(message: &impl Serialize) -> Vec<u8> {
+pub(crate) fn to_vec(message: &impl Serialize) -> Vec<u8> {
     // These messages are numbers and texts, which JSON can always carry.
     let mut value = serde_json::to_value(message).unwrap_or_default();
     remove_nulls(&mut value);

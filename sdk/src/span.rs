@@ -23,7 +23,7 @@ use opentelemetry::time::now;
 use opentelemetry::trace::{Event, Link, SpanContext, Status};
 
 pub(crate) use authority::unbracketed;
-pub(crate) use carrier::{CARRIER, enter, handed_over};
+pub(crate) use carrier::{CARRIER, enter, handed_over, tell_status};
 pub(crate) use limits::Limits;
 pub(crate) use recording::{Content, Ended};
 pub(crate) use request::{Request, Text};
@@ -58,6 +58,9 @@ impl Span {
     fn finish(&mut self, end: impl FnOnce() -> SystemTime) {
         let Some(recording) = &mut self.recording else { return };
         recording.end_time = end();
+        if let Some(request) = &mut recording.content.request {
+            request.answered(carrier::told_status());
+        }
         // A sampler may have a span recorded for those in the process only.
         if self.context.is_sampled() {
             let tracer = recording.tracer.clone();

@@ -13,12 +13,13 @@ use opentelemetry_sdk::propagation::BaggagePropagator;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::span::EnteredSpan;
 
 use super::counted::Counted;
 use super::current::{InForce, current};
 use super::exchange::{Begin, Error, Exchange};
 use super::method::Method;
-use super::start::{self, Place, Started};
+use super::start::{self, Place};
 use super::{body, semconv, traceparent};
 use crate::metrics::http::Asked;
 use crate::span::{self, Content};
@@ -100,8 +101,9 @@ where
             query: uri.query(),
         });
         let sent = Sent { method: request.method(), target, resends, bytes };
-        let started = sent.start(current.as_deref(), self.place);
-        let (exchange, inner) = started.run(|exchange| {
+        let mut exchange = Exchange::untraced();
+        let entered = sent.start(current.as_deref(), self.place, &mut exchange);
+        let inner = exchange.begin(entered, |exchange| {
             inject(current.as_ref(), exchange, request.headers_mut());
             self.inner.call(request)
         });
@@ -120,7 +122,12 @@ pub(super) struct Sent<'a> {
 
 impl Sent<'_> {
     /// Starts its span, and counts it as under way.
-    pub(super) fn start(&self, current: Option<&InForce>, place: Place) -> Started {
+    pub(super) fn start(
+        &self,
+        current: Option<&InForce>,
+        place: Place,
+        exchange: &mut Exchange,
+    ) -> Option<EnteredSpan> {
         let known = current.and_then(|current| current.http.known_methods.as_deref());
         let method = Method::of(self.method, known);
         let content = |content: &mut Content| {
@@ -132,7 +139,7 @@ impl Sent<'_> {
             }
         };
         let begin = Begin { kind: SpanKind::Client, name: method.name.into(), content };
-        let mut started = start::client(current, place, begin);
+        let entered = start::client(current, place, begin, exchange);
         if let Some(current) = current {
             let target = self.target.as_ref();
             let requests = current.metrics.client.requests(&Asked {
@@ -141,9 +148,9 @@ impl Sent<'_> {
                 server: target.map(|target| (target.address(), target.port())),
                 route: None,
             });
-            started.count(Counted::begin(requests, self.bytes, None));
+            exchange.count(Counted::begin(requests, self.bytes, None));
         }
-        started
+        entered
     }
 }
 

@@ -59,6 +59,16 @@ pub(super) struct Begin<F> {
     pub(super) content: F,
 }
 
+/// Whether a span is recorded, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    No,
+    /// It is a span of ours.
+    Ours,
+    /// It is another tracer's.
+    Foreign,
+}
+
 /// Owns the span of an exchange. Dropped while still open, it was given up: by a client that went
 /// away, a timeout, a `select!`.
 pub(super) struct Exchange {
@@ -66,37 +76,35 @@ pub(super) struct Exchange {
     carrier: Span,
     /// What the work runs in; `None` where it runs in what was there before.
     context: Option<Context>,
-    is_recorded: bool,
+    recorded: Recorded,
     is_open: bool,
     facts: Facts,
     counted: Option<Counted>,
 }
 
 impl Exchange {
-    /// Runs in a context that has the span.
-    pub(super) fn in_context(context: Context, is_recorded: bool) -> Self {
-        Self::new(Span::none(), Some(context), is_recorded)
-    }
-
-    /// Runs in a `tracing` span that carries the span of the context.
+    /// Runs in a `tracing` span that carries the span of the context, another tracer's.
     pub(super) fn carried(carrier: Span, context: Context, is_recorded: bool) -> Self {
-        Self::new(carrier, Some(context), is_recorded)
+        let recorded = if is_recorded { Recorded::Foreign } else { Recorded::No };
+        Self::new(carrier, Some(context), recorded)
     }
 
-    /// For a request that has no span.
+    /// For a request that has no span, or none yet.
+    #[inline]
     pub(super) fn untraced() -> Self {
-        Self::new(Span::none(), None, false)
+        Self::new(Span::none(), None, Recorded::No)
     }
 
-    fn new(carrier: Span, context: Option<Context>, is_recorded: bool) -> Self {
-        Self {
-            carrier,
-            context,
-            is_recorded,
-            is_open: true,
-            facts: Facts::default(),
-            counted: None,
-        }
+    /// From now on it runs in a context that has the span.
+    #[inline]
+    pub(super) fn run_in(&mut self, context: Context, recorded: Recorded) {
+        self.context = Some(context);
+        self.recorded = recorded;
+    }
+
+    #[inline]
+    fn new(carrier: Span, context: Option<Context>, recorded: Recorded) -> Self {
+        Self { carrier, context, recorded, is_open: true, facts: Facts::default(), counted: None }
     }
 
     /// The ids of the span, if there is one.
@@ -111,7 +119,7 @@ impl Exchange {
     }
 
     pub(super) fn is_recorded(&self) -> bool {
-        self.is_recorded && self.is_open
+        self.recorded != Recorded::No && self.is_open
     }
 
     /// Says more about the request or its answer.
@@ -181,10 +189,16 @@ impl Exchange {
             let span = self.context.as_ref().map(|context| context.span());
             counted.end(at, self.facts, span.as_ref().map(|span| span.span_context()));
         }
-        if let (true, Some(context)) = (self.is_recorded, &self.context) {
+        if self.recorded == Recorded::No {
+            return;
+        }
+        if let Some(context) = &self.context {
             let Facts { status, error, .. } = self.facts;
             let span = context.span();
-            if let Some(status) = status {
+            if self.recorded == Recorded::Ours {
+                // It takes the status along when it ends.
+                crate::span::tell_status(status.map(|status| status.as_u16()));
+            } else if let Some(status) = status {
                 let status = i64::from(status.as_u16());
                 span.set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
             }
@@ -193,6 +207,8 @@ impl Exchange {
                 span.set_status(Status::error(""));
             }
             span.end();
+            // Where it has ended before.
+            crate::span::tell_status(None);
         }
     }
 

@@ -7,7 +7,7 @@ use axum::extract::ConnectInfo;
 use http::{HeaderMap, HeaderName, Request};
 use opentelemetry::{Array, KeyValue, Value};
 
-use super::headers::{Headers, text};
+use super::headers::Headers;
 use super::method::Method;
 use super::route::Route;
 use super::semconv::{self, bounded, bounded_bytes};
@@ -73,8 +73,8 @@ impl<B> Head<'_, B> {
             said.say(Text::PeerAddress, &peer.ip().to_string());
             said.peer_port = Some(peer.port());
         }
-        if let Some(agent) = self.headers.user_agent.and_then(text) {
-            said.say(Text::UserAgent, bounded(agent));
+        if let Some(agent) = self.headers.user_agent {
+            said.say_bytes(Text::UserAgent, bounded_bytes(agent.as_bytes()));
         }
         let headers = self.request.headers();
         content.attributes.extend(self.recorded.iter().filter_map(|one| one.read(headers)));

@@ -111,7 +111,12 @@ pub(super) fn bounded(value: &str) -> &str {
 
 /// At most [`MAX_VALUE_BYTES`] of what may be a text.
 pub(super) fn bounded_bytes(value: &[u8]) -> &[u8] {
-    &value[..value.len().min(MAX_VALUE_BYTES)]
+    let mut end = value.len().min(MAX_VALUE_BYTES);
+    // Not in the middle of a character, if it is one.
+    while end > MAX_VALUE_BYTES - 4 && value.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+        end -= 1;
+    }
+    &value[..end]
 }
 
 /// At most so many bytes of a text, cut between characters.

@@ -36,10 +36,11 @@ impl SendTraced for reqwest::RequestBuilder {
             });
             let bytes = bytes(&request);
             let sent = Sent { method: request.method(), target, resends: None, bytes };
-            let started = sent.start(current.as_deref(), place);
+            let mut exchange = Exchange::untraced();
+            let entered = sent.start(current.as_deref(), place, &mut exchange);
             let headers = request.headers_mut();
             let inject = |exchange: &Exchange| client::inject(current.as_ref(), exchange, headers);
-            let (exchange, ()) = started.run(inject);
+            exchange.begin(entered, inject);
             let is_head = request.method() == reqwest::Method::HEAD;
             (exchange, request, is_head)
         });

@@ -12,6 +12,7 @@ use opentelemetry::trace::SpanKind;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::span::EnteredSpan;
 
 use super::caller::{Caller, Callers};
 use super::counted::{Counted, LastRequests, Received};
@@ -21,7 +22,7 @@ use super::head::{Head, Recorded};
 use super::headers::Headers;
 use super::polls::Polls;
 use super::route::LastRoute;
-use super::start::{self, Place, Started};
+use super::start::{self, Place};
 use super::{body, method};
 use super::{semconv, traceresponse};
 
@@ -162,11 +163,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
         let answers_head = request.method() == Method::HEAD;
-        let Started { exchange, entered } = self.shared.start(&request);
         let settings =
             self.shared.settings.has_response_work().then(|| Arc::clone(&self.shared.settings));
         // Made where it stays, and then filled: each move is a copy.
+        let exchange = Exchange::untraced();
         let mut future = ServerFuture { inner: None, exchange, answers_head, settings };
+        let entered = self.shared.start(&request, &mut future.exchange);
         future.inner = Some(future.exchange.begin(entered, |_| self.inner.call(request)));
         future
     }
@@ -181,10 +183,10 @@ impl Settings {
 
 impl Shared {
     #[inline]
-    fn start<B>(&self, request: &Request<B>) -> Started {
+    fn start<B>(&self, request: &Request<B>, exchange: &mut Exchange) -> Option<EnteredSpan> {
         let settings = &*self.settings;
         if settings.excluded.iter().any(|path| path == request.uri().path()) {
-            return Started::nothing();
+            return None;
         }
         let current = current();
         let http = current.as_ref().map(|current| &current.http);
@@ -203,7 +205,7 @@ impl Shared {
         let begin =
             Begin { kind: SpanKind::Server, name, content: |content: &mut _| head.say(content) };
         let caller = Caller::of(&headers, request.headers(), settings.callers, propagation);
-        let mut started = start::server(current.as_deref(), settings.place, caller, begin);
+        let entered = start::server(current.as_deref(), settings.place, caller, begin, exchange);
         if let Some(current) = current.as_ref().filter(|_| !settings.is_uncounted) {
             let scheme = semconv::scheme(request.uri());
             let received = Received { method: &method, scheme, route };
@@ -211,9 +213,9 @@ impl Shared {
             let bytes = headers.content_length.and_then(body::length);
             let polls = Polls::new(current.http.slow_poll);
             let polls = if settings.is_delay_measured { polls.with_delay() } else { polls };
-            started.count(Counted::begin(requests, bytes, Some(polls)));
+            exchange.count(Counted::begin(requests, bytes, Some(polls)));
         }
-        started
+        entered
     }
 }
 

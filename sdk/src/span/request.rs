@@ -111,6 +111,11 @@ impl Request {
         self.texts.push(what as usize, text);
     }
 
+    /// Says the answer's status, if there is one.
+    pub(super) fn answered(&mut self, status: Option<u16>) {
+        self.status = status.or(self.status);
+    }
+
     /// Takes an attribute that there is a place for; `false` if there is none.
     pub(super) fn takes(&mut self, attribute: &KeyValue) -> bool {
         match attribute.value {

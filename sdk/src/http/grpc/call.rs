@@ -6,7 +6,6 @@ use tonic::Code;
 use super::counted::Counted;
 use super::status;
 use crate::http::exchange::{Error, Exchange};
-use crate::http::start::Started;
 
 /// Which end of the call this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +23,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Does the first piece of the work in a span that has started.
-    pub(super) fn begin<T>(
-        started: Started,
-        side: Side,
-        counted: Option<Counted>,
-        work: impl FnOnce(&Exchange) -> T,
-    ) -> (Self, T) {
-        let (exchange, result) = started.run(work);
-        (Self { exchange, side, is_open: true, counted }, result)
+    /// A call that has begun.
+    pub(super) fn new(exchange: Exchange, side: Side, counted: Option<Counted>) -> Self {
+        Self { exchange, side, is_open: true, counted }
     }
 
     /// For a call that has no span.

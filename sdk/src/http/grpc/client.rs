@@ -20,7 +20,7 @@ use super::method::Method;
 use super::server::answered;
 use crate::http::client::inject;
 use crate::http::current::current;
-use crate::http::exchange::Begin;
+use crate::http::exchange::{Begin, Exchange};
 use crate::http::semconv;
 use crate::http::start::{self, Place};
 use crate::span::{Content, unbracketed};
@@ -112,14 +112,16 @@ where
         };
         let name = method.name().to_owned().into();
         let begin = Begin { kind: SpanKind::Client, name, content };
-        let started = start::client(current.as_deref(), self.place, begin);
+        let mut exchange = Exchange::untraced();
+        let entered = start::client(current.as_deref(), self.place, begin, &mut exchange);
         let server = self.server.as_ref();
         let counted =
             current.as_ref().map(|current| Counted::begin(current, method.name(), server));
-        let (call, inner) = Call::begin(started, Side::Client, counted, |exchange| {
+        let inner = exchange.begin(entered, |exchange| {
             inject(current.as_ref(), exchange, request.headers_mut());
             self.inner.call(request)
         });
+        let call = Call::new(exchange, Side::Client, counted);
         ClientFuture { inner, call: Some(call) }
     }
 }

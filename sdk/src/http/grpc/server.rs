@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use tonic::Code;
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::span::EnteredSpan;
 
 use super::body::CallBody;
 use super::call::{Call, Side};
@@ -20,10 +21,10 @@ use super::method::Method;
 use super::status;
 use crate::http::caller::{Caller, Callers};
 use crate::http::current::current;
-use crate::http::exchange::Begin;
+use crate::http::exchange::{Begin, Exchange};
 use crate::http::headers::Headers;
 use crate::http::semconv;
-use crate::http::start::{self, Place, Started};
+use crate::http::start::{self, Place};
 use crate::span::{Content, unbracketed};
 
 /// Gives each call one SERVER span, which the method runs in.
@@ -106,18 +107,23 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ServerFuture<S::Future> {
-        let (started, counted) = self.settings.start(&request);
-        let (call, inner) =
-            Call::begin(started, Side::Server, counted, |_| self.inner.call(request));
+        let mut exchange = Exchange::untraced();
+        let (entered, counted) = self.settings.start(&request, &mut exchange);
+        let inner = exchange.begin(entered, |_| self.inner.call(request));
+        let call = Call::new(exchange, Side::Server, counted);
         ServerFuture { inner: Some(inner), call: Some(call) }
     }
 }
 
 impl Settings {
-    fn start<B>(&self, request: &Request<B>) -> (Started, Option<Counted>) {
+    fn start<B>(
+        &self,
+        request: &Request<B>,
+        exchange: &mut Exchange,
+    ) -> (Option<EnteredSpan>, Option<Counted>) {
         let method = Method::of(request.uri().path());
         if self.excluded.iter().any(|excluded| excluded == method.name()) {
-            return (Started::nothing(), None);
+            return (None, None);
         }
         let current = current();
         let propagation =
@@ -140,7 +146,7 @@ impl Settings {
         let headers = request.headers();
         let caller = Caller::of(&Headers::of(headers), headers, self.callers, propagation);
         let counted = current.as_ref().map(|current| Counted::begin(current, method.name(), None));
-        (start::server(current.as_deref(), self.place, caller, begin), counted)
+        (start::server(current.as_deref(), self.place, caller, begin, exchange), counted)
     }
 }
 

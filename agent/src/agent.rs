@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 pub use self::error::BuildError;
 
 use self::build::Builder;
+use crate::accept::Format;
 use crate::config::{Config, Delivery};
 use crate::export::{self, Answer, ExportError, Exporter, Exporting};
 use crate::health::Readiness;
@@ -43,8 +44,6 @@ const EXPORTERS_LEFT: Duration = Duration::from_millis(3_700);
 const STORE_CLOSED: Duration = Duration::from_millis(4_000);
 /// When the last listeners are gone.
 const ALL_STOPPED: Duration = Duration::from_millis(4_700);
-/// The content type of OpenMetrics.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// An agent with all its ports bound, not yet running.
 pub struct Agent {
@@ -173,13 +172,18 @@ impl Agent {
 
 fn metrics_router(metrics: &Arc<SelfMetrics>) -> Router {
     let metrics = Arc::clone(metrics);
-    let text = move || async move {
-        metrics
-            .encode()
-            .map(|text| ([(CONTENT_TYPE, OPENMETRICS)], text))
+    let answer = move |headers: HeaderMap| async move {
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let format = Format::from_accept(accept, true);
+        let text = match format {
+            Format::OpenMetrics => metrics.encode(),
+            Format::Text => metrics.encode_text(),
+        };
+        let vary = (VARY, HeaderValue::from_static("accept"));
+        text.map(|text| ([(CONTENT_TYPE, format.content_type()), vary], text))
             .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
     };
-    Router::new().route("/metrics", get(text))
+    Router::new().route("/metrics", get(answer))
 }
 
 /// Waits for all tasks; false when the deadline came first.

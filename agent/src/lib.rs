@@ -27,6 +27,7 @@ pub mod agent;
 pub mod cli;
 pub mod config;
 
+mod accept;
 pub mod ack;
 pub mod auth;
 pub mod health;

@@ -262,6 +262,46 @@ impl SelfMetrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+
+    /// The same in Prometheus's text format 0.0.4, for those who do not ask for OpenMetrics.
+    ///
+    /// # Errors
+    /// As [`SelfMetrics::encode`].
+    pub fn encode_text(&self) -> Result<String, fmt::Error> {
+        Ok(text_of(&self.encode()?))
+    }
+}
+
+/// OpenMetrics as text 0.0.4, which calls a family as its sample, with `_total` or `_info`, knows no type `info`, and has
+/// neither units nor an end. There are no examples here.
+fn text_of(open_metrics: &str) -> String {
+    let kind = |family: &str| {
+        let mut types = open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        types.find_map(|line| line.strip_prefix(family)?.strip_prefix(' ')).unwrap_or_default()
+    };
+    let mut text = String::with_capacity(open_metrics.len() + 512);
+    for line in open_metrics.lines() {
+        let head = line.strip_prefix("# ").and_then(|head| {
+            let (keyword, rest) = head.split_once(' ')?;
+            let (family, said) = rest.split_once(' ')?;
+            Some((keyword, family, said))
+        });
+        match head {
+            Some((keyword @ ("HELP" | "TYPE"), family, said)) => {
+                let (ending, kind) = match kind(family) {
+                    "counter" => ("_total", "counter"),
+                    "info" => ("_info", "gauge"),
+                    other => ("", other),
+                };
+                let said = if keyword == "TYPE" { kind } else { said };
+                text.extend(["# ", keyword, " ", family, ending, " ", said, "\n"]);
+            }
+            Some(_) => {}
+            None if line == "# EOF" => {}
+            None => text.extend([line, "\n"]),
+        }
+    }
+    text
 }
 
 impl Default for SelfMetrics {
@@ -293,5 +333,27 @@ mod tests {
             SelfMetrics::of(&[("host_name".to_owned(), "n\"1".to_owned())]).encode().unwrap();
         assert!(text.contains("target_info{host_name=\"n\\\"1\"} 1\n"), "{text}");
         assert!(!SelfMetrics::new().encode().unwrap().contains("target_info"));
+    }
+
+    #[test]
+    fn text_0_0_4_has_the_same_samples_and_calls_counters_by_their_whole_name() {
+        let metrics = SelfMetrics::of(&[("host_name".to_owned(), "n".to_owned())]);
+        metrics.tail.bytes_read.inc_by(3);
+        metrics.tail.files_open.set(2);
+        let (open_metrics, text) = (metrics.encode().unwrap(), metrics.encode_text().unwrap());
+        let samples = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        assert_eq!(samples(&text), samples(&open_metrics));
+        for line in [
+            "# HELP spanline_agent_tail_read_bytes_total Bytes read from container log files.\n",
+            "# TYPE spanline_agent_tail_read_bytes_total counter\nspanline_agent_tail_read_bytes_total 3\n",
+            "# TYPE target_info gauge\ntarget_info{host_name=\"n\"} 1\n",
+            "# TYPE spanline_agent_files_open gauge\nspanline_agent_files_open 2\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+        assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
+        assert!(open_metrics.ends_with("# EOF\n"), "{open_metrics}");
     }
 }

@@ -222,6 +222,27 @@ async fn a_trace_is_a_waterfall_with_its_lines_at_their_times() {
 }
 
 #[tokio::test]
+async fn lines_of_a_trace_stand_where_they_were_logged_however_late_they_were_written() {
+    let python = "2026-11-24 14:26:40,050 INFO [app] [app.py:1] - hello world!";
+    let node = "[INFO] api-python answered {\"timestamp\":\"2026-11-24T14:26:40.080Z\"}";
+    let pages = Pages::new()
+        .with_spans("api-node", vec![span(1, 0, "GET /something", 0, 100)])
+        .await
+        .with_spans("api-python", vec![span(2, 1, "GET /", 25, 75)])
+        .await
+        .with_lines("api-node", vec![record(180, 9, node, Some(1))])
+        .await
+        .with_lines("api-python", vec![record(230, 9, python, Some(2))])
+        .await;
+    let page = pages.get(&format!("/trace/{TRACE}")).await;
+    let at = |part: &str| page.text.find(part).unwrap_or_else(|| panic!("no {part:?}"));
+    assert!(at(">+51.0 ms</time>") < at(">+81.0 ms</time>"), "in order of their own times");
+    page.has("datetime=\"2026-11-24T14:26:40.050999999Z\"");
+    page.has("<circle class=\"mark info\" cx=\"51.000%\"");
+    page.has("<circle class=\"mark info\" cx=\"81.000%\"");
+}
+
+#[tokio::test]
 async fn a_trace_that_is_not_here_says_why_and_where_its_lines_are() {
     let pages = Pages::new().with_lines("a", vec![record(1, 9, "early", Some(1))]).await;
     let page = pages.get(&format!("/trace/{TRACE}")).await;

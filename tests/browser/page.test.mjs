@@ -85,6 +85,56 @@ test("a line leads to its trace, and the trace to its lines", async () => {
   assert.deepEqual(faults, []);
 });
 
+test("the lines of a trace stand in the order in which they were logged, each within its span", async () => {
+  const { page } = await open(`/trace/${demo.traceId}`);
+  const lines = page.locator("table.of-trace tbody tr");
+  const services = await lines.locator(".service").allInnerTexts();
+  assert.deepEqual(services, ["api-python", "api-node"], "what was asked answers before the one who asked goes on");
+  const times = await lines.locator("time").evaluateAll((all) => all.map((time) => time.getAttribute("datetime")));
+  assert.deepEqual(times, times.toSorted());
+  for (const [row, time] of times.entries()) {
+    const own = /\d\d:\d\d:\d\d[.,]\d{3}/.exec(await lines.nth(row).locator(".text").innerText())[0];
+    assert.equal(time.slice(11, 23), own.replace(",", "."), "the line's own time");
+  }
+  for (const span of await page.locator("details.span:has(circle.mark)").all()) {
+    const box = async (part) => await span.locator(part).first().boundingBox();
+    const [bar, mark] = [await box("rect"), await box("circle.mark")];
+    const middle = mark.x + mark.width / 2;
+    assert.ok(bar.x - 1 <= middle && middle <= bar.x + bar.width + 1, "a line lies on its span's bar");
+  }
+});
+
+test("a service has one colour on all pages, and no line of a graph hides another", async () => {
+  const { page, faults } = await open(`/trace/${demo.traceId}`);
+  const legend = () =>
+    page.locator(".legend li:has(.swatch)").evaluateAll((entries) =>
+      Object.fromEntries(
+        entries
+          .map((entry) => [/^api-\w+/.exec(entry.textContent.trim())?.[0], getComputedStyle(entry.firstElementChild).fill])
+          .filter(([name]) => name),
+      ),
+    );
+  const ofTrace = await legend();
+  assert.deepEqual(Object.keys(ofTrace).toSorted(), ["api-node", "api-python"]);
+  assert.notEqual(ofTrace["api-node"], ofTrace["api-python"]);
+  const deadline = Date.now() + READY_WITHIN_MS;
+  do {
+    assert.ok(Date.now() < deadline, "both services are drawn once they have pushed twice");
+    await fetch(demo.somethingUrl);
+    await page.goto(`${demo.pageUrl}/graphs`);
+  } while ((await page.locator("section.chart").first().locator('path[d^="M"]').count()) < 2);
+  assert.deepEqual(await legend(), ofTrace);
+  const widths = await page
+    .locator("section.chart")
+    .first()
+    .locator("path")
+    .evaluateAll((paths) => paths.map((path) => Number.parseFloat(getComputedStyle(path).strokeWidth)));
+  assert.ok(widths[0] > widths[1], `the lower line shows at the sides of the upper one: ${widths}`);
+  assert.match(await page.locator("body").innerText(), /p95 and median are estimates/);
+  await picture(page, "graphs");
+  assert.deepEqual(faults, []);
+});
+
 test("a search by text shows the lines that have it, and no other", async () => {
   const { page, faults } = await open("/");
   await page.getByRole("searchbox").or(page.getByLabel(/text/i)).first().fill("hello world!");

@@ -174,6 +174,9 @@ async fn probes_and_metrics_are_answered() {
     }
     let (status, text) = get(agent.self_metrics, "/metrics").await;
     assert_eq!(status, StatusCode::OK);
+    assert!(text.contains("# TYPE spanline_agent_lines_read_total counter\n"), "{text}");
+    let asked = http::Request::get("/metrics").header(ACCEPT, "application/openmetrics-text");
+    let (_, text) = ask(agent.self_metrics, asked.body(Full::default()).unwrap()).await;
     assert!(text.ends_with("# EOF\n"), "{text}");
     agent.stop().await;
 }

@@ -9,7 +9,6 @@
 //! - **A sender that starts anew** begins again at what it says; what its predecessor sent late is refused.
 //! - **Deltas are added up**, each once: a point that is no newer than the one before is refused.
 
-mod accept;
 mod series;
 mod text;
 
@@ -27,9 +26,9 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use self::accept::{Format, accepts_gzip};
 use self::series::AllSeries;
 use super::{Answer, Exporter, Exporting};
+use crate::accept::{Format, accepts_gzip};
 use crate::record::Batch;
 use crate::samples::{self, Naming};
 use crate::self_metrics::{ExporterReason, SelfMetrics};

@@ -6,8 +6,10 @@
 
 mod assets;
 mod chart;
+mod colours;
 mod graphs;
 mod lines;
+mod own_time;
 mod scale;
 mod search;
 mod span;

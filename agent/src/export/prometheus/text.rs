@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use tokio::time::Instant;
 
-use super::accept::Format;
 use super::series::{AllSeries, FamilySeries, Series};
+use crate::accept::Format;
 use crate::samples::{Example, Kind, Label, Value, names, number_text};
 
 /// All that is shown at a time. There are no `_created` samples: Prometheus would store each as a series.

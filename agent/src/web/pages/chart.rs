@@ -7,12 +7,16 @@ use crate::web::promql::{Range, Values};
 /// The drawing's own units; the page scales it.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 200.0;
+/// The style's widths of a line, beyond the thinnest.
+const MAX_WIDTH: usize = 3;
 
 /// What all charts of a page share, and what one is about.
 pub(super) struct Plane<'a> {
     pub(super) title: &'static str,
     /// How a value is written.
     pub(super) unit: fn(f64) -> String,
+    /// What must be known to read it.
+    pub(super) note: &'static str,
     pub(super) range: Range,
     pub(super) services: &'a [String],
 }
@@ -39,6 +43,7 @@ pub(super) struct Mark {
 /// What the template draws.
 pub(super) struct Chart {
     pub(super) title: &'static str,
+    pub(super) note: &'static str,
     /// Upper ones first: where, and how it is written.
     pub(super) grid: Vec<(String, String)>,
     /// From left to right: where, how the text stands there, and the text.
@@ -52,6 +57,8 @@ pub(super) struct Chart {
 pub(super) struct Curve {
     pub(super) service: usize,
     pub(super) is_faint: bool,
+    /// How many steps it is wider than the thinnest: one that others are drawn upon shows at their sides.
+    pub(super) width: usize,
     /// An SVG path; it begins anew after each gap.
     pub(super) path: String,
 }
@@ -111,16 +118,20 @@ impl Plane<'_> {
             trace: mark.trace,
             title: mark.title,
         };
+        let widest = lines.iter().filter(|line| !line.is_faint).count().saturating_sub(1);
         Chart {
             title: self.title,
+            note: self.note,
             grid: grid.into(),
             ticks,
             legend: legend.collect(),
             curves: lines
                 .iter()
-                .map(|line| Curve {
+                .enumerate()
+                .map(|(index, line)| Curve {
                     service: line.service,
                     is_faint: line.is_faint,
+                    width: widest.saturating_sub(index).min(MAX_WIDTH),
                     path: path(self.range.steps().map(x).zip(&line.values), y),
                 })
                 .collect(),
@@ -173,7 +184,8 @@ mod tests {
 
     fn plane(services: &[String]) -> Plane<'_> {
         let range = Range { start: 0, end: 40, step: 10 };
-        Plane { title: "Requests", unit: |value| format!("{value}/s"), range, services }
+        let unit = |value| format!("{value}/s");
+        Plane { title: "Requests", unit, note: "", range, services }
     }
 
     #[test]
@@ -185,6 +197,19 @@ mod tests {
         assert_eq!(chart.curves[0].path, "M0.0 200.0L0.0 200.0L250.0 0.0M750.0 100.0L750.0 100.0");
         assert_eq!(chart.legend[0].newest, "1/s");
         assert_eq!(chart.grid[0], ("0.0".to_owned(), "2/s".to_owned()));
+    }
+
+    #[test]
+    fn lines_at_the_same_place_are_all_seen() {
+        let services = ["a", "b", "c"].map(str::to_owned);
+        let values = vec![Some(1.0); 5];
+        let lines = (0..6).map(|n| {
+            let values = values.clone();
+            Line { service: n % 3, note: "", is_faint: n >= 3, values }
+        });
+        let chart = plane(&services).chart(lines.collect(), Vec::new());
+        let widths: Vec<_> = chart.curves.iter().map(|curve| curve.width).collect();
+        assert_eq!(widths, [2, 1, 0, 0, 0, 0]);
     }
 
     #[test]

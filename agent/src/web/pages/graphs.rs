@@ -9,6 +9,7 @@ use axum::response::Response;
 
 use super::assets::{ICON, STYLE};
 use super::chart::{Chart, Line, Mark, Plane};
+use super::colours::Colours;
 use super::time::{Moment, duration_text};
 use super::{render, unreadable};
 use crate::record::TraceId;
@@ -30,6 +31,11 @@ const MAX_MARKS: usize = 150;
 /// Services that are drawn; further ones are reached by the read API.
 const MAX_SERVICES: usize = 16;
 
+/// Why a line may run above or below all dots.
+const DURATION_NOTE: &str = "p95 and median are estimates, as Prometheus's histogram_quantile makes them: a histogram \
+    tells how many requests fell between two bounds, and within these they are taken to lie evenly. Dots are single \
+    requests at their exact duration, so with few requests a line may run above or below all of them.";
+
 const SECOND_NANOS: i64 = 1_000_000_000;
 
 /// How far back a page may look: what it is called in an address, what in words, how many seconds.
@@ -47,6 +53,7 @@ struct GraphsPage {
     spans: [(&'static str, &'static str, i64); 4],
     chosen: &'static str,
     services: Vec<String>,
+    colours: Colours,
     charts: Vec<Chart>,
 }
 
@@ -94,16 +101,17 @@ async fn answer(
         };
         series.iter().filter_map(line).collect::<Vec<_>>()
     };
-    let plane = |title, unit| Plane { title, unit, range, services: &services };
+    let plane = |title, unit| Plane { title, unit, note: "", range, services: &services };
     let mut durations = lines(&slow, "p95", false);
     durations.extend(lines(&median, "median", true));
     let charts = vec![
         plane("Requests", per_second as fn(f64) -> String)
             .chart(lines(&requests, "", false), Vec::new()),
         plane("Errors (5xx)", per_second).chart(lines(&failed, "", false), Vec::new()),
-        plane("Duration", seconds_text).chart(durations, examples),
+        Plane { note: DURATION_NOTE, ..plane("Duration", seconds_text) }.chart(durations, examples),
     ];
-    Ok(GraphsPage { spans: SPANS, chosen, services, charts })
+    let colours = Colours::of(store, &services).await?;
+    Ok(GraphsPage { spans: SPANS, chosen, services, colours, charts })
 }
 
 /// The answer by service; a query of ours is always one that is understood.

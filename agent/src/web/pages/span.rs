@@ -38,6 +38,8 @@ pub(super) struct SpanRow {
     pub(super) status_message: String,
     pub(super) start: String,
     pub(super) duration: String,
+    /// From when to when it ran.
+    pub(super) unix_nanos: (i64, i64),
     pub(super) bar: Bar,
     pub(super) attributes: Vec<(String, String)>,
     pub(super) events: Vec<EventRow>,
@@ -79,6 +81,7 @@ impl SpanRow {
             status_message: shown(span.status.as_ref().map_or("", |status| &status.message)),
             start: offset_text(scale.offset(start)),
             duration: duration_text(end.saturating_sub(start)),
+            unix_nanos: (signed(start), signed(end.max(start))),
             bar: scale.bar(start, end),
             attributes: attribute_texts(&span.attributes, room),
             events: event_rows(span, scale, room),
@@ -123,6 +126,10 @@ pub(super) fn attribute_texts(attributes: &[KeyValue], room: &mut Room) -> Vec<(
         texts.push((name, value));
     }
     texts
+}
+
+fn signed(unix_nano: u64) -> i64 {
+    i64::try_from(unix_nano).unwrap_or(i64::MAX)
 }
 
 fn id_text(bytes: &[u8]) -> String {

@@ -9,6 +9,8 @@ use axum::response::Response;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
 use super::assets::{ICON, STYLE};
+use super::colours::Colours;
+use super::own_time::Logged;
 use super::scale::{Scale, Tick};
 use super::search::Search;
 use super::span::{Mark, Source, SpanRow, attribute_texts, has_failed};
@@ -39,6 +41,7 @@ struct TracePage {
     start: Moment,
     duration: String,
     services: Vec<String>,
+    colours: Colours,
     senders: Vec<Sender>,
     span_count: usize,
     error_count: usize,
@@ -57,12 +60,11 @@ struct Sender {
 }
 
 struct LineRow {
+    unix_nano: i64,
     offset: String,
     exact_time: String,
     level: &'static str,
     service: String,
-    /// The service's place in the legend, when it has spans here.
-    service_index: Option<usize>,
     /// The id and name of its span, when that is here.
     span: Option<(String, String)>,
     text: String,
@@ -99,7 +101,13 @@ async fn answer(store: &Store, id: TraceId) -> Result<Option<TracePage>, ReadErr
         direction: Direction::Forward,
         ..LineQuery::default()
     };
-    Ok(Some(TracePage::new(id, &trace, store.lines(query).await?)))
+    let lines = store.lines(query).await?;
+    let mut services = Vec::new();
+    for sender in &trace.spans.resource_spans {
+        index_of(&mut services, service_of(sender));
+    }
+    let colours = Colours::of(store, &services).await?;
+    Ok(Some(TracePage::new(id, &trace, lines, services, colours)))
 }
 
 fn lines_url(id: TraceId) -> String {
@@ -107,8 +115,13 @@ fn lines_url(id: TraceId) -> String {
 }
 
 impl TracePage {
-    fn new(id: TraceId, trace: &Trace, mut lines: Vec<Line>) -> Self {
-        let mut services = Vec::new();
+    fn new(
+        id: TraceId,
+        trace: &Trace,
+        mut lines: Vec<Line>,
+        mut services: Vec<String>,
+        colours: Colours,
+    ) -> Self {
         let mut sources = Vec::with_capacity(trace.spans.span_count());
         let mut senders = Vec::new();
         let mut room = Room::new();
@@ -140,8 +153,9 @@ impl TracePage {
             title: spans.first().map(|span| span.name.clone()).unwrap_or_default(),
             start: Moment::from_unix_nano(start),
             duration: duration_text(scale.nanos()),
-            lines: place_lines(&lines, &mut spans, &services, &scale),
+            lines: place_lines(&lines, &mut spans, &scale),
             services,
+            colours,
             senders,
             span_count: all.len(),
             error_count: all.iter().filter(|span| has_failed(span)).count(),
@@ -154,38 +168,36 @@ impl TracePage {
     }
 }
 
-/// The lines' rows; each line that belongs to a shown span leaves a mark on it.
-fn place_lines(
-    lines: &[Line],
-    spans: &mut [SpanRow],
-    services: &[String],
-    scale: &Scale,
-) -> Vec<LineRow> {
+/// The lines' rows, in the order in which they were logged; each line that belongs to a shown span leaves a mark on it.
+fn place_lines(lines: &[Line], spans: &mut [SpanRow], scale: &Scale) -> Vec<LineRow> {
     // Backwards, so that of an id that comes twice the first row counts: a link leads there, too.
     let by_id: HashMap<String, usize> =
         spans.iter().enumerate().rev().map(|(index, span)| (span.id.clone(), index)).collect();
     let mut rows = Vec::with_capacity(lines.len());
     for line in lines {
-        let time = u64::try_from(line.key.time_unix_nano).unwrap_or(0);
+        let span = line.span_id.and_then(|id| by_id.get(&id.to_string()).copied());
+        let logged = Logged::of(&line.body, line.key.time_unix_nano);
+        let unix_nano = span.map_or(logged.last, |index| logged.within(spans[index].unix_nanos));
+        let time = u64::try_from(unix_nano).unwrap_or(0);
         let offset = offset_text(scale.offset(time));
         let text = shown(&line.body);
-        let span = line.span_id.and_then(|id| by_id.get(&id.to_string()));
-        if let Some(&index) = span {
+        if let Some(index) = span {
             let text: String = text.chars().take(MARK_CHARS).collect();
             let title = format!("{offset} {}: {text}", line.level());
             spans[index].marks.push(Mark { x: scale.x(time), level: line.level(), title });
         }
-        let service = line.labels.get("service_name").cloned().unwrap_or_default();
         rows.push(LineRow {
+            unix_nano,
             offset,
-            exact_time: Moment::from_unix_nano(line.key.time_unix_nano).exact,
+            exact_time: Moment::from_unix_nano(unix_nano).exact,
             level: line.level(),
-            service_index: services.iter().position(|known| *known == service),
-            service,
-            span: span.map(|&index| (spans[index].id.clone(), spans[index].name.clone())),
+            service: line.labels.get("service_name").cloned().unwrap_or_default(),
+            span: span.map(|index| (spans[index].id.clone(), spans[index].name.clone())),
             text,
         });
     }
+    // Of two at the same time the one that was written first stays first.
+    rows.sort_by_key(|row| row.unix_nano);
     rows
 }
 

@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// OpenMetrics 1.0, with examples.
     OpenMetrics,
     /// Prometheus's 0.0.4.
@@ -13,7 +13,7 @@ pub(super) enum Format {
 
 impl Format {
     /// The format that `accept` prefers; text where it prefers neither, as most who name none can read that.
-    pub(super) fn from_accept(accept: &str, open_metrics: bool) -> Self {
+    pub(crate) fn from_accept(accept: &str, open_metrics: bool) -> Self {
         let (mut of_open_metrics, mut of_text) = (0.0, 0.0_f64);
         for (media_type, parameters, quality) in choices(accept) {
             let version = parameter(parameters, "version").unwrap_or_default();
@@ -34,7 +34,7 @@ impl Format {
         }
     }
 
-    pub(super) fn content_type(self) -> HeaderValue {
+    pub(crate) fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -43,7 +43,7 @@ impl Format {
 }
 
 /// Whether a zipped answer is wanted.
-pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
+pub(crate) fn accepts_gzip(accept_encoding: &str) -> bool {
     choices(accept_encoding).any(|(coding, _, quality)| coding == "gzip" && quality > 0.0)
 }
 

@@ -4,6 +4,7 @@
 //! `OTEL_EXPORTER_OTLP_ENDPOINT` > `NODE_IP` > `OTEL_NODE_IP` > `HOST_IP` > `localhost`. An IP stands for
 //! the agent of the node: in Kubernetes it comes from the downward API (`status.hostIP`).
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -14,6 +15,9 @@ use crate::otlp_signal::Signal;
 use crate::vars::Reader;
 
 const NODE_IPS: [&str; 3] = ["NODE_IP", "OTEL_NODE_IP", "HOST_IP"];
+
+/// In place of a signal's path: an address to which nothing is added.
+const AS_IT_IS: &str = "";
 
 const HTTP_PORT: u16 = 4318;
 const GRPC_PORT: u16 = 4317;
@@ -54,6 +58,13 @@ pub(crate) struct Endpoint {
     pub(crate) because_of: &'static str,
 }
 
+impl fmt::Display for Endpoint {
+    /// The address without what may be secret in its query, and the setting.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", without_secret(&self.uri.to_string()), self.because_of)
+    }
+}
+
 /// Finds the endpoint of a signal. Every fault is noted with the reader; the next source in the order
 /// then decides.
 pub(crate) fn resolve(
@@ -70,7 +81,7 @@ pub(crate) fn resolve(
     let [own, general] = signal.variables().endpoint;
     let given = [
         ("Builder::otlp_endpoint", from_builder.map(str::to_owned), signal.path()),
-        (own, reader.text(own), ""),
+        (own, reader.text(own), AS_IT_IS),
         (general, reader.text(general), signal.path()),
     ];
     for (setting, value, path) in given {
@@ -124,7 +135,14 @@ fn of_url(
     }
     let path = match protocol {
         OtlpProtocol::Grpc => String::new(),
-        OtlpProtocol::HttpProtobuf => format!("{}{path}", uri.path().trim_end_matches('/')),
+        OtlpProtocol::HttpProtobuf => {
+            let before = match path {
+                AS_IT_IS => uri.path(),
+                _ => uri.path().trim_end_matches('/'),
+            };
+            let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            format!("{before}{path}{query}")
+        }
     };
     format!("{scheme}://{authority}{path}").parse().map_err(|_| ACCEPTED.into())
 }
@@ -236,6 +254,28 @@ mod tests {
                 "{protocol:?} {from}"
             );
         }
+    }
+
+    #[test]
+    fn an_endpoint_of_the_signal_is_used_as_it_is() {
+        for url in [
+            "http://agent:4318/in/",
+            "http://agent:4318/in?tenant=a&token=hunter2",
+            "http://agent:4318/",
+            "http://agent:4318//in//v1/traces/?",
+        ] {
+            let (uri, faults) =
+                resolved(OtlpProtocol::HttpProtobuf, None, &[(TRACES_ENDPOINT, url)]);
+            assert_eq!((uri.as_str(), faults.as_slice()), (url, &[][..]));
+        }
+        let general = [(ENDPOINT, "http://agent:4318/in/?token=hunter2")];
+        let (uri, _) = resolved(OtlpProtocol::HttpProtobuf, None, &general);
+        assert_eq!(uri, "http://agent:4318/in/v1/traces?token=hunter2");
+        let endpoint = Endpoint { uri: uri.parse().unwrap(), because_of: ENDPOINT };
+        assert_eq!(
+            endpoint.to_string(),
+            "http://agent:4318/in/v1/traces?*** (OTEL_EXPORTER_OTLP_ENDPOINT)"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{OtlpConfig, Overrides};
 use crate::otlp_signal::Signal;
-use crate::vars::{Reader, TimeLimit};
+use crate::vars::{LONGEST, Reader, TimeLimit};
 
 const EXPORTER: &str = "OTEL_METRICS_EXPORTER";
 /// A pod must be scraped from outside; the specification's default is localhost.
@@ -91,7 +91,7 @@ impl MetricsConfig {
             .parse("OTEL_METRICS_EXEMPLAR_FILTER", "trace_based, always_on, always_off")
             .unwrap_or_default();
         let interval = reader
-            .parse("OTEL_METRIC_EXPORT_INTERVAL", "a whole number of milliseconds, at least 1")
+            .parse("OTEL_METRIC_EXPORT_INTERVAL", "milliseconds, from 1 to 3600000")
             .map_or(DEFAULT_INTERVAL, |Interval(interval)| interval);
         let interval = overrides.metrics_push_interval.unwrap_or(interval);
         let timeout = reader.parse("OTEL_METRIC_EXPORT_TIMEOUT", TimeLimit::ACCEPTED);
@@ -139,17 +139,15 @@ impl FromStr for Ways {
     }
 }
 
-/// The time from one push to the next: not none.
+/// The time from one push to the next: not none, and not so long that nobody would see it come.
 struct Interval(Duration);
 
 impl FromStr for Interval {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text.parse() {
-            Ok(millis @ 1..) => Ok(Self(Duration::from_millis(millis))),
-            _ => Err(()),
-        }
+        let interval = Duration::from_millis(text.parse().map_err(drop)?);
+        if interval.is_zero() || interval > LONGEST { Err(()) } else { Ok(Self(interval)) }
     }
 }
 
@@ -262,6 +260,16 @@ mod tests {
             (Duration::from_millis(500), Temporality::Delta)
         );
         assert!(config.listen.is_some() && config.console.is_some());
+    }
+
+    #[test]
+    fn an_interval_is_neither_none_nor_longer_than_an_hour() {
+        let name = "OTEL_METRIC_EXPORT_INTERVAL";
+        for (value, accepted) in
+            [("0", false), ("1", true), ("3600000", true), ("3600001", false), ("-1", false)]
+        {
+            assert_eq!(read(&[(name, value)]).1.is_empty(), accepted, "{value}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
-use tracing::{Dispatch, Event, Metadata, Subscriber, span};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
@@ -38,7 +38,7 @@ pub(super) struct Gate {
     lines: LineLayer,
     line_filter: Directives,
     span_filter: Directives,
-    /// How much the crate says of itself; where it is not set, the filter of lines decides.
+    /// How much the crate says of itself; where it is not set, the filter of lines decides about what is no fault.
     diagnostics: Option<LevelFilter>,
     /// Events go on to the OpenTelemetry layer, which copies them into their spans.
     copies_events: bool,
@@ -55,6 +55,16 @@ impl Gate {
             diagnostics: config.diagnostics,
             copies_events: config.copies_events,
             skips_unsampled: config.skips_unsampled,
+        }
+    }
+
+    /// Whether an event of the crate's own, or OpenTelemetry's, is said; `None` where the filter of lines decides. A
+    /// fault that `RUST_LOG=off` hid would leave nobody a way to learn why telemetry does not arrive.
+    fn says(&self, metadata: &Metadata<'_>) -> Option<bool> {
+        let level = *metadata.level();
+        match self.diagnostics {
+            Some(most) => is_own(metadata.target()).then_some(level <= most),
+            None => (level <= Level::WARN && is_own(metadata.target())).then_some(true),
         }
     }
 
@@ -77,9 +87,9 @@ where
         // The directives of lines are told of spans too: some ask in which span an event is.
         let of_lines = Filter::<S>::callsite_enabled(&self.line_filter.filter, metadata);
         if !metadata.is_span() {
-            match self.diagnostics.filter(|_| is_own(metadata.target())) {
-                Some(level) if *metadata.level() <= level => Interest::always(),
-                Some(_) => Interest::never(),
+            match self.says(metadata) {
+                Some(true) => Interest::always(),
+                Some(false) => Interest::never(),
                 None => of_lines,
             }
         } else if metadata.target() == HTTP_TARGET {
@@ -96,11 +106,9 @@ where
 
     fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
         if !metadata.is_span() {
-            match self.diagnostics {
-                // Events of the `log` crate come through one callsite, whose metadata is not theirs.
-                Some(level) if is_own(metadata.target()) => *metadata.level() <= level,
-                _ => Filter::enabled(&self.line_filter.filter, metadata, &context),
-            }
+            // Events of the `log` crate come through one callsite, whose metadata is not theirs.
+            self.says(metadata)
+                .unwrap_or_else(|| Filter::enabled(&self.line_filter.filter, metadata, &context))
         } else if metadata.target() == HTTP_TARGET {
             true
         } else {

@@ -19,6 +19,9 @@ use super::settings::LogFormat;
 use super::time::WrittenTime;
 use crate::context::SpanIds;
 
+/// What stands before the name of a field that is called like a key of the format.
+const PREFIX: &str = "field_";
+
 /// Writes one event as one line.
 ///
 /// A line may be asked for several times, with shorter values, until it fits. So a format must
@@ -101,9 +104,19 @@ fn push_ids_in_brackets(out: &mut Out, ids: SpanIds) {
     out.push_ascii(&text);
 }
 
-/// What a user's field is prefixed with when its name is one of the format's own keys.
-fn prefix(name: &str, own_keys: &[&str]) -> &'static str {
-    if own_keys.contains(&name) { "field_" } else { "" }
+/// What a user's field is prefixed with when its name is one of the format's own keys, or is what another field of the
+/// event becomes for that reason: two fields never have one key.
+fn prefix(name: &str, fields: &Fields, is_own: impl Fn(&str) -> bool) -> &'static str {
+    let mut plain = name;
+    loop {
+        if is_own(plain) {
+            return PREFIX;
+        }
+        match plain.strip_prefix(PREFIX) {
+            Some(shorter) if fields.iter().any(|(known, _)| known == shorter) => plain = shorter,
+            _ => return "",
+        }
+    }
 }
 
 /// Whether a reader of JSON takes a key for that of an id: ours, or as other libraries spell it. A field is none.
@@ -129,7 +142,7 @@ pub(crate) fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guar
     let mut index = 0;
     while let Some((name, value)) = fields.get(index) {
         index += 1;
-        escape::push_key(out, prefix(name, own_keys), name, guard);
+        escape::push_key(out, prefix(name, fields, |key| own_keys.contains(&key)), name, guard);
         match value {
             Value::Text(text) => escape::push_value(out, text, guard),
             other => push_plain(out, other),
@@ -141,7 +154,7 @@ pub(crate) fn push_pairs(out: &mut Out, fields: &Fields, own_keys: &[&str], guar
 pub(crate) fn push_members(out: &mut Out, fields: &Fields, own_keys: &[&str]) {
     for (name, value) in fields.iter() {
         out.push_ascii(b",\"");
-        out.push_str(if names_an_id(name) { "field_" } else { prefix(name, own_keys) });
+        out.push_str(prefix(name, fields, |key| names_an_id(key) || own_keys.contains(&key)));
         escape::push_json_part(out, name);
         out.push_ascii(b"\":");
         push_json_value(out, value);

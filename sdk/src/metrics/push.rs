@@ -15,6 +15,7 @@ use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
 use prost::Message as _;
 use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval_at};
 
 use super::Console;
 use super::otlp::Encoder;
@@ -22,10 +23,13 @@ use super::registry::Registry;
 use super::text;
 use crate::config::PushConfig;
 use crate::otlp::{self, Answer, Sender, Timings};
+use crate::vars::LONGEST;
 
 /// The first pause before a push is tried again; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Pushes that follow each other faster would be all that their thread does.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// A receiver that stays away is told of again after this.
 const QUIET_FOR: Duration = Duration::from_secs(60);
 
@@ -74,13 +78,12 @@ impl Push {
         registry: Registry,
         ledger: Arc<PushLedger>,
     ) -> io::Result<Self> {
-        let endpoint = &config.otlp.endpoint;
         let way = Way::Otlp(Box::new(Otlp {
             encoder: Encoder::new(resource, config.temporality),
             sender: otlp::timed(otlp::connect(&config.otlp), &ledger.timings),
             try_timeout: config.otlp.timeout,
             timeout: config.timeout,
-            endpoint: format!("{} ({})", endpoint.uri, endpoint.because_of),
+            endpoint: config.otlp.endpoint.to_string(),
             complained: None,
             ledger,
         }));
@@ -116,9 +119,13 @@ impl Push {
                 }
             };
             runtime.block_on(async {
+                let interval = interval.clamp(SHORTEST_INTERVAL, LONGEST);
+                let mut ticks = interval_at(tokio::time::Instant::now() + interval, interval);
+                // A push that took longer than an interval is followed by one at the next tick, not by all it missed.
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
                 let deadline = loop {
                     let push = async {
-                        tokio::time::sleep(interval).await;
+                        ticks.tick().await;
                         way.push(&registry, None).await;
                     };
                     // A push that is under way gives way to the last one, which tells its sums as well.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io::Write as _;
 use std::pin::Pin;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
@@ -22,12 +22,18 @@ use crate::config::OtlpConfig;
 /// A connection that is idle for longer is made anew.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// What of a try's time, as it is left when the answer's head is there, its body may take: not all, since whoever waits
+/// for the try would give up first.
+const BODY_SHARE: f64 = 0.75;
+
 pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
     distrust: Distrust,
     uri: Uri,
     headers: HeaderMap,
     gzip: bool,
+    /// Of a whole try.
+    timeout: Duration,
 }
 
 impl Http {
@@ -45,7 +51,8 @@ impl Http {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         headers.extend(config.headers.iter().cloned());
-        Self { client, distrust, uri: config.endpoint.uri.clone(), headers, gzip: config.gzip }
+        let (uri, gzip, timeout) = (config.endpoint.uri.clone(), config.gzip, config.timeout);
+        Self { client, distrust, uri, headers, gzip, timeout }
     }
 }
 
@@ -57,21 +64,28 @@ impl Sender for Http {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         let response = self.client.request(request);
-        let distrust = self.distrust.clone();
+        let (distrust, timeout) = (self.distrust.clone(), self.timeout);
+        let began = Instant::now();
         Box::pin(async move {
             match response.await {
-                Ok(response) => answer(response).await,
+                Ok(response) => {
+                    let left = timeout.saturating_sub(began.elapsed());
+                    answer(response, left.mul_f64(BODY_SHARE)).await
+                }
                 Err(error) => Answer::none(&distrust, &error),
             }
         })
     }
 }
 
-async fn answer(response: Response<Incoming>) -> Answer {
+/// The head decides. A body that is too long, breaks off, or does not come within `patience` says no more than none:
+/// were the request sent again for that, what was taken would be there twice.
+async fn answer(response: Response<Incoming>, patience: Duration) -> Answer {
     let (parts, body) = response.into_parts();
-    let body = match Limited::new(body, MAX_ANSWER_BYTES).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => Bytes::new(),
+    let body = tokio::time::timeout(patience, Limited::new(body, MAX_ANSWER_BYTES).collect());
+    let body = match body.await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) | Err(_) => Bytes::new(),
     };
     if parts.status.is_success() {
         return Answer::taken(body);

@@ -86,6 +86,28 @@ fn a_filter_of_lines_hides_no_span_and_takes_no_id() {
 }
 
 #[test]
+fn faults_of_the_sdk_are_said_whatever_the_filter_of_lines_is() {
+    let off = ("RUST_LOG", "off");
+    for (vars, expected) in [
+        (vec![off], vec!["fault"]),
+        (vec![("RUST_LOG", "info,spanline=error")], vec!["fault", "line"]),
+        (vec![off, ("OTEL_LOG_LEVEL", "none")], vec![]),
+        (vec![off, ("OTEL_LOG_LEVEL", "info")], vec!["fault", "news"]),
+    ] {
+        let scene = scene(&vars, &Overrides::default());
+        scene.run(|| {
+            tracing::warn!(target: "spanline", "fault");
+            tracing::info!(target: "spanline", "news");
+            tracing::info!(target: "shop", "line");
+        });
+        let lines = scene.lines();
+        let last = |line: &String| line.rsplit(' ').next().unwrap_or_default().to_owned();
+        let said: Vec<_> = lines.iter().map(last).collect();
+        assert_eq!(said, expected, "{vars:?}");
+    }
+}
+
+#[test]
 fn a_filter_of_spans_hides_no_line_and_no_request() {
     let scene = scene(&[("SPANLINE_TRACE_FILTER", "error")], &Overrides::default());
     scene.run(|| {

@@ -41,6 +41,29 @@ fn a_template_says_what_stands_where_and_leaves_out_what_is_not_there() {
     assert_eq!(text_of(&scene), ["INFO|shop| added\\nitem sku=12", &second]);
 }
 
+#[test]
+fn fields_that_are_called_like_keys_of_the_format_never_share_one() {
+    for format in [LogFormat::Json, LogFormat::Winston, LogFormat::Logfmt] {
+        let scene = scene(&with(format, |_| ()));
+        tracing::dispatcher::with_default(&scene.dispatch, || {
+            info!(field_level = 2, level = 1, field_field_level = 3, field_sku = 4, "m");
+            info!(field_level = 5, "alone");
+        });
+        let lines = text_of(&scene);
+        for (key, value) in
+            [("field_level", 1), ("field_field_level", 2), ("field_field_field_level", 3)]
+        {
+            let expected = match format {
+                LogFormat::Logfmt => format!(" {key}={value} "),
+                _ => format!("\"{key}\":{value},"),
+            };
+            assert_eq!(lines[0].matches(&expected).count(), 1, "{expected} in {}", lines[0]);
+        }
+        assert!(lines[0].contains("field_sku") && !lines[0].contains("field_field_sku"));
+        assert!(!lines[1].contains("field_field_level"), "{}", lines[1]);
+    }
+}
+
 /// Writes whatever it likes, most of it bad.
 struct Careless;
 

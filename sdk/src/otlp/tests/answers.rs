@@ -155,3 +155,23 @@ async fn a_status_with_details_that_nobody_can_read_is_a_status() {
         assert!(matches!(answer, Answer::Refused { .. }), "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn what_was_taken_by_its_head_is_taken_when_its_body_stalls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let receiver = Receiver::at(&listener);
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = tcp.read(&mut request).await.unwrap();
+        tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n").await.unwrap();
+        // Open, and without another word.
+        let _ = tcp.read(&mut request).await;
+        std::future::pending::<()>().await;
+    });
+    let mut vars = to(&receiver, "http/protobuf");
+    vars.push(("OTEL_EXPORTER_OTLP_TIMEOUT", "1000".to_owned()));
+    let answer = tokio::time::timeout(Duration::from_secs(1), sent(vars)).await;
+    assert_eq!(answer, Ok(Answer::Taken { rejected: 0, message: String::new() }));
+}

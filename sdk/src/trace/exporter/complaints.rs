@@ -34,8 +34,7 @@ pub(super) struct Complaints {
 
 impl Complaints {
     pub(super) fn new(endpoint: &Endpoint) -> Self {
-        let endpoint = format!("{} ({})", endpoint.uri, endpoint.because_of);
-        Self { endpoint, said: [None; CAUSES], dropped_before: 0 }
+        Self { endpoint: endpoint.to_string(), said: [None; CAUSES], dropped_before: 0 }
     }
 
     /// Says it, unless it was said within the last minute.

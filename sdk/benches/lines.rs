@@ -2,11 +2,15 @@
 //!
 //! An event with two fields inside a span, with ids and with a filter, to the output that keeps nothing.
 
+#![allow(clippy::unwrap_used, reason = "a bench fails by panicking, as a test does")]
+
 mod harness;
 
+use std::fs::OpenOptions;
 use std::process::ExitCode;
 
 use harness::{Bench, Operation, Subject};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use spanline::{Builder, LogFormat, LogOutput};
 
 const SUBJECTS: &[Subject] = &[
@@ -16,6 +20,7 @@ const SUBJECTS: &[Subject] = &[
     Subject::new("winston", winston),
     Subject::new("python", python),
     Subject::new("text, real writer", real_writer),
+    Subject::new("text, nobody reads", nobody_reads),
 ];
 
 fn main() -> ExitCode {
@@ -59,4 +64,20 @@ fn python() -> Operation {
 
 fn real_writer() -> Operation {
     inside_a_span(builder().log_output(LogOutput::File("/dev/null".into())))
+}
+
+/// To a pipe that is full, with the queue full as well: the line is counted, and not made.
+fn nobody_reads() -> Operation {
+    /// Much less than the lines that fill it.
+    const QUEUE_BYTES: usize = 32 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("stdout");
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
+    // Both ends are open, and nobody reads.
+    std::mem::forget(OpenOptions::new().read(true).write(true).open(&pipe).unwrap());
+    let builder = builder().log_output(LogOutput::File(pipe)).log_queue_bytes(QUEUE_BYTES);
+    let mut operation = inside_a_span(builder.log_reserved_bytes(0));
+    // As much as the pipe and the queue hold, and more.
+    (0..4_000).for_each(|_| operation());
+    operation
 }

@@ -17,6 +17,7 @@ mod expr;
 mod extensions;
 mod fault;
 mod field;
+mod filelog;
 mod glob;
 mod http_client;
 mod layout;
@@ -47,6 +48,8 @@ pub use self::expr::{Expr, Function, Literal, Node as ExprNode, Operation};
 pub use self::extensions::Extension;
 pub use self::fault::{ConfigError, Finding};
 pub use self::field::{Field, Root};
+pub use self::filelog::{Compression, CutAt, Cutting, Described, Filelog, Files, LineParser};
+pub use self::glob::PathPattern;
 pub use self::http_client::HttpClient;
 pub use self::layout::Step;
 pub use self::operators::{
@@ -56,7 +59,7 @@ pub use self::operators::{
 pub use self::processors::{
     Action, BatchSettings, Change, MemoryBound, MemoryLimit, Processor, Source as ValueSource,
 };
-pub use self::receivers::{Filelog, LineParser, Otlp, Receiver};
+pub use self::receivers::{Otlp, Receiver};
 pub use self::section::Setting;
 pub use self::service::{Pipeline, Telemetry};
 pub use self::tls::{ClientTls, Pem, TlsVersion};

@@ -17,9 +17,9 @@ use crate::tail::{Parsed, Parser, ParserFactory, Progress};
 pub fn parsers(filelog: &Filelog, metrics: &Arc<SelfMetrics>) -> ParserFactory {
     let LineParser::Operators(operators) = &filelog.parser else { return parser_factory(metrics) };
     let (operators, metrics) = (Arc::clone(operators), Arc::clone(metrics));
-    let (with_name, with_path) = (filelog.include_file_name, filelog.include_file_path);
+    let described = filelog.described.clone();
     Arc::new(move |path: &Path| {
-        let log = LineLog::new(path, with_name, with_path, Arc::clone(&operators));
+        let log = LineLog::new(path, &described, Arc::clone(&operators));
         let metrics = Arc::clone(&metrics);
         Box::new(Lines { log, metrics, written: Vec::new() }) as Box<dyn Parser>
     })

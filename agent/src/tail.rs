@@ -1,6 +1,6 @@
 //! Follows the log files of a node's containers and hands their lines on, each exactly once.
 //!
-//! `discover` finds files, `file` reads them (`gz` those that are gzipped), `lines` cuts them into lines, `log`
+//! `discover` finds the files of pods and `matching` those of patterns, `file` reads them (`gz` those that are gzipped), `lines` cuts them into lines, `log`
 //! joins the files of one container run into one sequence, `ledger` knows how far it has been
 //! delivered, `checkpoint` keeps that over restarts, and `worker` does it all in turn.
 //!
@@ -17,10 +17,13 @@ use regex::Regex;
 use tokio::sync::{oneshot, watch};
 use tracing::error;
 
+use crate::config::{Compression, Cutting, Files};
 use crate::record::{LogRecord, Resource};
 use crate::self_metrics::SelfMetrics;
 use crate::sink::Sink;
 use checkpoint::{Checkpoint, Positions};
+use discover::LogName;
+use head::HEAD_BYTES;
 use worker::Worker;
 
 mod checkpoint;
@@ -31,15 +34,24 @@ mod head;
 mod ledger;
 mod lines;
 mod log;
+mod matching;
 mod worker;
 
 /// Where to look, where to remember, and how long to wait.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The folder of pod logs.
-    pub pods_dir: PathBuf,
+    /// Which files.
+    pub files: Files,
+    /// Which of them are gzipped.
+    pub compression: Compression,
+    /// How they become lines.
+    pub cutting: Cutting,
     /// Logs whose paths match one of these are left alone.
     pub exclude: Vec<Regex>,
+    /// Logs that nobody has written to for so long, before they are followed, are left alone too.
+    pub exclude_older_than: Option<Duration>,
+    /// How much of a file's beginning tells it from others.
+    pub fingerprint_bytes: usize,
     /// Whether logs that are there at the first start, before there is a checkpoint, are read from their beginning; else only
     /// what is added to them.
     pub from_beginning: bool,
@@ -67,8 +79,12 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            pods_dir: PathBuf::from("/var/log/pods"),
+            files: Files::Pods(PathBuf::from("/var/log/pods")),
+            compression: Compression::Rotated,
+            cutting: Cutting::default(),
             exclude: Vec::new(),
+            exclude_older_than: None,
+            fingerprint_bytes: HEAD_BYTES,
             from_beginning: true,
             checkpoint_dir: None,
             poll_interval: Duration::from_millis(250),
@@ -79,6 +95,16 @@ impl Default for Config {
             retry_interval: Duration::from_secs(1),
             stop_timeout: Duration::from_secs(4),
             max_open_files: 512,
+        }
+    }
+}
+
+impl Config {
+    /// The path of a log: below the folder of pods, or its own.
+    fn path_of(&self, name: &LogName) -> PathBuf {
+        match &self.files {
+            Files::Pods(dir) => dir.join(name.relative_path()),
+            Files::Matching(_) => PathBuf::from(name.relative_path()),
         }
     }
 }

@@ -248,7 +248,12 @@ impl<'a> Builder<'a> {
 
     fn filelog(&mut self, id: &str, filelog: &Filelog, routes: Routes) -> Result<(), BuildError> {
         let tail = tail::Config {
-            pods_dir: filelog.pods_dir.clone(),
+            files: filelog.files.clone(),
+            compression: filelog.compression,
+            cutting: filelog.cutting.clone(),
+            exclude_older_than: filelog.exclude_older_than,
+            fingerprint_bytes: filelog.fingerprint_bytes,
+            max_open_files: filelog.max_open_files,
             exclude: filelog.exclude.clone(),
             from_beginning: filelog.from_beginning,
             checkpoint_dir: filelog.storage.as_ref().and_then(|storage| self.storage(storage, id)),

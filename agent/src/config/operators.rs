@@ -120,6 +120,8 @@ pub enum OperatorKind {
     },
     /// `severity_parser`: sets the severity.
     Severity(Severity),
+    /// `spanline_parser`: the ids, the severity and the service that a line of any of our formats names.
+    Spanline,
     /// `time_parser`: sets the time.
     Time(Time),
     /// `trace_parser`: sets the ids.
@@ -281,7 +283,10 @@ fn operator(section: &mut Section<'_>) -> Named {
     let mut settings = known.and_then(|known| (known.read)(section));
     if known.is_none() && !kind.is_empty() {
         let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-        section.fault(format!("the operator {kind:?} is not supported; supported are {}, or container and spanline_parser together and alone", names.join(", ")));
+        section.fault(format!(
+            "the operator {kind:?} is not supported; supported are {}",
+            names.join(", ")
+        ));
         // Its keys are nobody's.
         section.ask_for_all();
     }

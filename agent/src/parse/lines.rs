@@ -1,5 +1,6 @@
 //! A file's lines through the configured operators.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 
 use super::operators::{Entry, Operators};
-use crate::config::Operator;
+use crate::config::{Described, Operator};
 use crate::record::{Body, LogRecord, Resource, Text, text_attribute};
 
 /// The lines of one file.
@@ -16,6 +17,9 @@ pub struct LineLog {
     operators: Operators,
     /// What every line's entry begins with.
     attributes: Vec<KeyValue>,
+    constants: Vec<KeyValue>,
+    keeps_leading_blanks: bool,
+    keeps_trailing_blanks: bool,
     /// Whoever wrote the newest record; most of a file's records have the same.
     resource: Arc<Resource>,
     /// How many lines there were.
@@ -39,18 +43,30 @@ pub enum Held {
 pub type Written = (Arc<Resource>, LogRecord);
 
 impl LineLog {
-    /// A file whose lines have its name, its path, both or neither among their attributes.
-    pub fn new(path: &Path, with_name: bool, with_path: bool, operators: Arc<[Operator]>) -> Self {
-        let mut attributes = Vec::new();
-        if let (true, Some(name)) = (with_name, path.file_name()) {
-            attributes.push(text_attribute("log.file.name", name.to_string_lossy()));
-        }
-        if with_path {
-            attributes.push(text_attribute("log.file.path", path.to_string_lossy()));
+    /// A file whose lines have what `described` says beside their text.
+    pub fn new(path: &Path, described: &Described, operators: Arc<[Operator]>) -> Self {
+        let mut attributes: Vec<KeyValue> = constants(&described.attributes);
+        let mut describe = |is_asked, key, value: Option<Cow<'_, str>>| {
+            if let (true, Some(value)) = (is_asked, value) {
+                attributes.push(text_attribute(key, value));
+            }
+        };
+        let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        describe(described.name, "log.file.name", name(path).map(Cow::Owned));
+        describe(described.path, "log.file.path", Some(path.to_string_lossy()));
+        if described.name_resolved || described.path_resolved {
+            let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            let resolved_name = name(&resolved).map(Cow::Owned);
+            describe(described.name_resolved, "log.file.name_resolved", resolved_name);
+            let resolved_path = Some(resolved.to_string_lossy());
+            describe(described.path_resolved, "log.file.path_resolved", resolved_path);
         }
         Self {
             operators: Operators::new(operators),
             attributes,
+            constants: constants(&described.resource),
+            keeps_leading_blanks: described.keeps_leading_blanks,
+            keeps_trailing_blanks: described.keeps_trailing_blanks,
             resource: Arc::default(),
             lines: 0,
             done: Vec::new(),
@@ -60,8 +76,9 @@ impl LineLog {
     /// Appends what the operators make of a line, and of lines before it.
     pub fn line(&mut self, line: Bytes, observed_unix_nano: u64, out: &mut Vec<Written>) -> Held {
         self.lines += 1;
-        let line = trimmed_start(line);
-        let text = trimmed_end(line.clone());
+        let line = if self.keeps_leading_blanks { line } else { trimmed_start(line) };
+        let text =
+            if self.keeps_trailing_blanks { line.clone() } else { trimmed_end(line.clone()) };
         if text.is_empty() {
             return self.held();
         }
@@ -81,7 +98,13 @@ impl LineLog {
             span_id: None,
             flags: 0,
         };
-        let entry = Entry { record, resource: Vec::new(), line: self.lines, raw, trims_end: true };
+        let entry = Entry {
+            record,
+            resource: self.constants.clone(),
+            line: self.lines,
+            raw,
+            trims_end: !self.keeps_trailing_blanks,
+        };
         self.operators.run(entry, &mut self.done);
         self.hand_out(out);
         self.held()
@@ -114,6 +137,10 @@ impl LineLog {
             Some(_) => Held::Earlier,
         }
     }
+}
+
+fn constants(pairs: &[(String, String)]) -> Vec<KeyValue> {
+    pairs.iter().map(|(key, value)| text_attribute(key, value.as_str())).collect()
 }
 
 fn is_blank(byte: &u8) -> bool {

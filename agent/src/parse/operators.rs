@@ -14,6 +14,7 @@ mod regex_parser;
 mod report;
 mod retain;
 mod severity;
+mod spanline_parser;
 mod timestamp;
 mod trace;
 
@@ -211,6 +212,7 @@ fn step(kind: &OperatorKind, memory: &mut Memory, mut entry: Entry) -> Step {
             done.and_then(|()| blocks(&mut entry, parse))
         }
         (OperatorKind::Severity(severity), _) => severity::set(&mut entry, severity),
+        (OperatorKind::Spanline, _) => spanline_parser::run(&mut entry),
         (OperatorKind::Time(time), _) => timestamp::set(&mut entry, time),
         (OperatorKind::Trace(trace), _) => trace::set(&mut entry, trace),
         // The memory of each is made for its kind.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::discover::LogName;
-use super::head::{FileId, HEAD_BYTES};
+use super::head::{FileId, MAX_HEAD_BYTES};
 use super::ledger::Position;
 
 const VERSION: u32 = 1;
@@ -131,7 +131,7 @@ impl Entry {
         let log = LogName::from_relative_path(&self.log)?;
         let file = match self.file {
             None => None,
-            Some(file) if file.head_len > HEAD_BYTES => return None,
+            Some(file) if file.head_len > MAX_HEAD_BYTES => return None,
             Some(FileEntry { inode, head_len, head_hash }) => {
                 let head_hash = u64::from_str_radix(&head_hash, 16).ok()?;
                 Some(Arc::new(FileId { inode, head_len, head_hash }))
@@ -159,7 +159,10 @@ mod tests {
     const FIRST: &str = include_str!("../../../tests/fixtures/checkpoints/v1.json");
 
     fn first() -> Positions {
-        let log = |restart| LogName { container: "default_api_0a1b/api-node".to_owned(), restart };
+        let log = |restart| LogName {
+            container: "default_api_0a1b/api-node".to_owned(),
+            run: Some(restart),
+        };
         let file = FileId { inode: 42, head_len: 1024, head_hash: 0xdead_beef_0000_0001 };
         let finished = Some("20261124-140000".to_owned());
         let split = Position { finished, file: Some(Arc::new(file)), offset: 4096, skip: 3 };

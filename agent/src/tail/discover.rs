@@ -8,36 +8,45 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::matching;
+use crate::config::{Compression, Files};
+
 /// A file's or folder's time tells of every change only when it is older than its clock's grain.
 pub(super) const SETTLED: Duration = Duration::from_secs(2);
 /// How often a folder that changes is listed in a row.
-const MAX_LISTINGS: usize = 10;
+pub(super) const MAX_LISTINGS: usize = 10;
 /// `20261124-140000`.
 const STAMP_BYTES: usize = 15;
 
 /// When a file was rotated, as its name says; later files sort later.
 pub(super) type Stamp = String;
 
-/// One container run's log: the path of its `<n>.log` below the folder of pods.
+/// A log: of a container's run, the path of its `<n>.log` below the folder of pods; of a pattern, the file's own path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LogName {
-    /// `<namespace>_<pod>_<uid>/<container>`.
+    /// `<namespace>_<pod>_<uid>/<container>`, or the file's own path.
     pub(super) container: String,
-    /// How often the container had been restarted.
-    pub(super) restart: u64,
+    /// How often the container had been restarted; `None` of a file that matched a pattern.
+    pub(super) run: Option<u64>,
 }
 
 impl LogName {
     /// The path of the file that is written to, relative to the folder of pods.
     pub(super) fn relative_path(&self) -> String {
-        format!("{}/{}.log", self.container, self.restart)
+        match self.run {
+            Some(run) => format!("{}/{run}.log", self.container),
+            None => self.container.clone(),
+        }
     }
 
     /// From such a path.
     pub(super) fn from_relative_path(path: &str) -> Option<Self> {
+        if path.starts_with('/') {
+            return Some(Self { container: path.to_owned(), run: None });
+        }
         let (container, file) = path.rsplit_once('/')?;
-        let restart = file.strip_suffix(".log")?.parse().ok()?;
-        Some(Self { container: container.to_owned(), restart })
+        let run = file.strip_suffix(".log")?.parse().ok()?;
+        Some(Self { container: container.to_owned(), run: Some(run) })
     }
 }
 
@@ -58,7 +67,8 @@ pub(super) type Listing = BTreeMap<LogName, Vec<Candidate>>;
 /// Finds files, and lists again only what has changed: folders are many and seldom change.
 #[derive(Debug)]
 pub(super) struct Discovery {
-    pods_dir: PathBuf,
+    files: Files,
+    compression: Compression,
     known: HashMap<PathBuf, Known>,
 }
 
@@ -76,18 +86,24 @@ enum Folder {
 }
 
 impl Discovery {
-    pub(super) fn new(pods_dir: PathBuf) -> Self {
-        Self { pods_dir, known: HashMap::new() }
+    pub(super) fn new(files: Files, compression: Compression) -> Self {
+        Self { files, compression, known: HashMap::new() }
     }
 
     /// What there is now.
     ///
     /// # Errors
-    /// When the folder of pods cannot be listed; what lies below and cannot be listed is left out.
+    /// When the folder of pods cannot be listed, or changes too fast; what lies below and cannot be listed is left out.
     pub(super) fn list(&mut self) -> io::Result<Listing> {
+        let pods_dir = match &self.files {
+            Files::Pods(dir) => dir.clone(),
+            Files::Matching(patterns) => {
+                let listing = matching::list(patterns, self.compression);
+                return listing.ok_or_else(too_fast);
+            }
+        };
         let mut seen = HashMap::new();
         let mut listing = Listing::new();
-        let pods_dir = self.pods_dir.clone();
         for pod in self.folders(&pods_dir, &mut seen)? {
             for container in self.folders(&pod, &mut seen).unwrap_or_default() {
                 let Some(name) = container.strip_prefix(&pods_dir).ok().and_then(Path::to_str)
@@ -95,7 +111,7 @@ impl Discovery {
                     continue;
                 };
                 for (restart, candidate) in self.logs(&container, &mut seen).unwrap_or_default() {
-                    let log = LogName { container: name.to_owned(), restart };
+                    let log = LogName { container: name.to_owned(), run: Some(restart) };
                     listing.entry(log).or_default().push(candidate);
                 }
             }
@@ -171,7 +187,11 @@ fn list_logs(dir: &Path) -> io::Result<Vec<(u64, Candidate)>> {
         }
         listed = again;
     }
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, "the folder changes faster than it is listed"))
+    Err(too_fast())
+}
+
+fn too_fast() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "the folder changes faster than it is listed")
 }
 
 fn list_logs_once(dir: &Path) -> io::Result<Vec<(u64, Candidate)>> {
@@ -198,10 +218,16 @@ fn parse_name(name: &str) -> Option<(u64, Option<Stamp>, bool)> {
         Some(stamp) => (stamp, true),
         None => (stamp, false),
     };
+    is_stamp(stamp).then(|| (restart, Some(stamp.to_owned()), gzipped))
+}
+
+/// Whether this is how the kubelet marks a rotated file.
+pub(super) fn is_stamp(text: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let (day, time) = stamp.split_once('-')?;
-    let is_stamp = stamp.len() == STAMP_BYTES && day.len() == 8 && digits(day) && digits(time);
-    is_stamp.then(|| (restart, Some(stamp.to_owned()), gzipped))
+    text.len() == STAMP_BYTES
+        && text
+            .split_once('-')
+            .is_some_and(|(day, time)| day.len() == 8 && digits(day) && digits(time))
 }
 
 /// Oldest first; while a file is being gzipped both are there, and the plain one is the whole one.
@@ -245,8 +271,10 @@ mod tests {
         for name in ["0.log.20261124-150000", "0.log.20261124-140000", "0.log.20261124-140000.gz"] {
             fs::write(dir.join(name), name).unwrap();
         }
-        let listing = Discovery::new(pods.path().to_owned()).list().unwrap();
-        let log = LogName { container: "ns_a.pod_uid/app".to_owned(), restart: 0 };
+        let listing = Discovery::new(Files::Pods(pods.path().to_owned()), Compression::Rotated)
+            .list()
+            .unwrap();
+        let log = LogName { container: "ns_a.pod_uid/app".to_owned(), run: Some(0) };
         let found: Vec<_> = listing[&log].iter().map(|c| (c.stamp.as_deref(), c.gzipped)).collect();
         let expected =
             [(Some("20261124-140000"), false), (Some("20261124-150000"), false), (None, false)];

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::discover::{Candidate, SETTLED, Stamp};
 use super::gz::GzReader;
-use super::head::{FileId, HEAD_BYTES};
+use super::head::FileId;
 
 /// Most that is read at a time.
 const CHUNK_BYTES: u64 = 256 * 1024;
@@ -26,6 +26,8 @@ pub(super) struct LogFile {
     inode: u64,
     /// The file's beginning, as far as it has been read.
     head: Vec<u8>,
+    /// How much of it is remembered.
+    head_bytes: usize,
     id: Arc<FileId>,
     offset: u64,
     /// The time of its last change, once its head has been compared after that.
@@ -53,7 +55,7 @@ pub(super) enum Chunk {
 
 impl LogFile {
     /// Opens a file at its beginning; `None` when its name leads to another file than when it was listed.
-    pub(super) fn open(candidate: &Candidate) -> io::Result<Option<Self>> {
+    pub(super) fn open(candidate: &Candidate, head_bytes: usize) -> io::Result<Option<Self>> {
         let file = File::open(&candidate.path)?;
         let metadata = file.metadata()?;
         if (metadata.dev(), metadata.ino()) != (candidate.device, candidate.inode) {
@@ -69,6 +71,7 @@ impl LogFile {
             device: metadata.dev(),
             inode: metadata.ino(),
             head: Vec::new(),
+            head_bytes,
             id: Arc::new(FileId::new(metadata.ino(), b"")),
             offset: 0,
             unchanged_since: None,
@@ -81,12 +84,13 @@ impl LogFile {
         candidate: &Candidate,
         id: &FileId,
         offset: u64,
+        head_bytes: usize,
     ) -> io::Result<Option<Self>> {
         // What gzip makes of a file is another inode; there the head alone must do, and an empty one says nothing.
         if (!candidate.gzipped && candidate.inode != id.inode) || id.head_len == 0 {
             return Ok(None);
         }
-        let Some(mut file) = Self::open(candidate)? else {
+        let Some(mut file) = Self::open(candidate, head_bytes)? else {
             // Not "another file", which would mean that the known one is gone: the next listing tells.
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "renamed since it was listed"));
         };
@@ -112,17 +116,22 @@ impl LogFile {
     }
 
     /// Who a file is, and how much it holds; `None` when it is empty, or another one by now.
-    pub(super) fn end_of(candidate: &Candidate) -> io::Result<Option<(Arc<FileId>, u64)>> {
-        let Some(file) = Self::open(candidate)? else { return Ok(None) };
+    pub(super) fn end_of(
+        candidate: &Candidate,
+        head_bytes: usize,
+    ) -> io::Result<Option<(Arc<FileId>, u64)>> {
+        let Some(file) = Self::open(candidate, head_bytes)? else { return Ok(None) };
         let Source::Plain(plain) = &file.source else { return Ok(None) };
         let size = plain.metadata()?.len();
-        let head = read_head(plain, HEAD_BYTES.min(usize::try_from(size).unwrap_or(HEAD_BYTES)))?;
+        let head = read_head(plain, head_bytes.min(usize::try_from(size).unwrap_or(head_bytes)))?;
         Ok((!head.is_empty()).then(|| (Arc::new(FileId::new(file.inode, &head)), size)))
     }
 
     /// Whether a listed file is this one.
     pub(super) fn is(&self, candidate: &Candidate) -> bool {
-        !candidate.gzipped && self.device == candidate.device && self.inode == candidate.inode
+        self.is_gzipped() == candidate.gzipped
+            && self.device == candidate.device
+            && self.inode == candidate.inode
     }
 
     /// Whether a gzipped file was made of this one.
@@ -198,11 +207,11 @@ impl LogFile {
         let known = (self.head.len() as u64).checked_sub(self.offset);
         let known = known.and_then(|known| usize::try_from(known).ok());
         // Only what follows the known head without a gap makes it longer.
-        if self.head.len() < HEAD_BYTES
+        if self.head.len() < self.head_bytes
             && let Some(new) =
                 known.and_then(|known| data.get(known..)).filter(|new| !new.is_empty())
         {
-            let room = HEAD_BYTES - self.head.len();
+            let room = self.head_bytes - self.head.len();
             self.head.extend_from_slice(&new[..new.len().min(room)]);
             self.id = Arc::new(FileId::new(self.inode, &self.head));
         }

@@ -3,8 +3,10 @@
 //! The beginning of a container's log carries times in nanoseconds, so beside the inode and under its pod's path
 //! it says enough. The device is left out of what is stored: its number may change at a boot.
 
-/// How much of a file's beginning is remembered.
+/// How much of a file's beginning is remembered where the configuration does not say.
 pub(super) const HEAD_BYTES: usize = 1024;
+/// What the configuration can say.
+pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// A file as a checkpoint knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

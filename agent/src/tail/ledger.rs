@@ -24,10 +24,10 @@ pub(super) struct Position {
 impl Position {
     /// Behind what a log's files hold now. A file that cannot be read is left to be read from its beginning: it may be gone, and
     /// its successor is new.
-    pub(super) fn end_of(candidates: &[Candidate]) -> Self {
+    pub(super) fn end_of(candidates: &[Candidate], head_bytes: usize) -> Self {
         let finished = candidates.iter().filter_map(|candidate| candidate.stamp.clone()).max();
         let live = candidates.iter().find(|candidate| candidate.stamp.is_none());
-        let (file, offset) = match live.map(LogFile::end_of) {
+        let (file, offset) = match live.map(|live| LogFile::end_of(live, head_bytes)) {
             Some(Ok(Some((id, offset)))) => (Some(id), offset),
             _ => (None, 0),
         };

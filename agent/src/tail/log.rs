@@ -5,7 +5,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use tracing::warn;
 
 use super::discover::{Candidate, Stamp};
 use super::file::{Chunk, LogFile};
+use super::head::FileId;
 use super::ledger::{Ledger, Position};
 use super::lines::{Line, Lines};
 use super::{Config, Parsed, Parser, Progress};
@@ -24,6 +26,8 @@ const MAX_BATCH_RECORDS: usize = 1_000;
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// What a record takes beside its text.
 const RECORD_OVERHEAD_BYTES: usize = 256;
+/// A file that no listing has had for so long was moved away.
+const MOVED_AWAY: Duration = Duration::from_secs(3);
 
 /// The log of one container run.
 pub(super) struct Log {
@@ -35,7 +39,8 @@ pub(super) struct Log {
     /// Where to go on, until the file there has been found.
     resume: Option<Position>,
     file: Option<LogFile>,
-    lines: Lines,
+    /// Those of the file that is open.
+    lines: Option<Lines>,
     /// Where the next line begins.
     line_start: u64,
     /// The newest rotated file that has been read to its end.
@@ -47,6 +52,10 @@ pub(super) struct Log {
     batch: Batch,
     /// Since when the file might be left for its successor.
     leaving_since: Option<Instant>,
+    /// Since when no listing has had the file, which is not deleted.
+    moved_since: Option<Instant>,
+    /// A file that was moved away, and how far it was read.
+    left: Option<(Arc<FileId>, u64)>,
     last_read: Instant,
     retry_at: Option<Instant>,
     done: bool,
@@ -87,13 +96,15 @@ impl Log {
             reached: position.clone(),
             resume: Some(position),
             file: None,
-            lines: Lines::default(),
+            lines: None,
             line_start: 0,
             finished: None,
             split: None,
             discard: 0,
             batch: Batch::default(),
             leaving_since: None,
+            moved_since: None,
+            left: None,
             last_read: Instant::now(),
             retry_at: None,
             done: false,
@@ -103,6 +114,16 @@ impl Log {
     /// Whether it holds a file open.
     pub(super) fn is_open(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// Whether it reads this file.
+    pub(super) fn holds(&self, candidate: &Candidate) -> bool {
+        self.file.as_ref().is_some_and(|file| file.is(candidate))
+    }
+
+    /// The file that was moved away since the last call, and how far it was read.
+    pub(super) fn take_left(&mut self) -> Option<(Arc<FileId>, u64)> {
+        self.left.take()
     }
 
     /// Goes back to what has been delivered, with a parser that knows nothing yet.
@@ -184,8 +205,9 @@ impl Log {
         if let Some(position) = self.resume.clone() {
             self.finished.clone_from(&position.finished);
             if let Some(id) = &position.file {
+                let head_bytes = around.config.fingerprint_bytes;
                 let file = candidates.iter().find_map(|candidate| {
-                    match LogFile::resume(candidate, id, position.offset) {
+                    match LogFile::resume(candidate, id, position.offset, head_bytes) {
                         Ok(file) => file.map(Ok),
                         // A damaged one cannot be the one whose beginning is known.
                         Err(_) if candidate.gzipped => None,
@@ -193,7 +215,7 @@ impl Log {
                     }
                 });
                 if let Some(file) = file.transpose()? {
-                    self.begin(file, position.offset);
+                    self.begin(file, position.offset, around.config);
                     self.discard = position.skip;
                     return Ok(true);
                 }
@@ -204,9 +226,9 @@ impl Log {
         let Some(next) = candidates.iter().find(|candidate| self.is_unread(candidate)) else {
             return Ok(false);
         };
-        match LogFile::open(next) {
+        match LogFile::open(next, around.config.fingerprint_bytes) {
             Ok(Some(file)) => {
-                self.begin(file, 0);
+                self.begin(file, 0, around.config);
                 Ok(true)
             }
             // It was renamed or deleted since it was listed: the next listing tells.
@@ -216,12 +238,12 @@ impl Log {
         }
     }
 
-    fn begin(&mut self, file: LogFile, offset: u64) {
+    fn begin(&mut self, file: LogFile, offset: u64, config: &Config) {
         self.file = Some(file);
         self.resume = None;
-        self.lines = Lines::default();
+        self.lines = Some(Lines::new(config.cutting.clone()));
         self.line_start = offset;
-        self.leaving_since = None;
+        (self.leaving_since, self.moved_since) = (None, None);
     }
 
     fn is_unread(&self, candidate: &Candidate) -> bool {
@@ -243,14 +265,22 @@ impl Log {
             file.stamp = Some(stamp);
         }
         if listed.is_none() && !file.is_gzipped() {
-            if !file.is_deleted() {
+            let is_deleted = file.is_deleted();
+            let since = *self.moved_since.get_or_insert_with(Instant::now);
+            if !is_deleted && since.elapsed() < MOVED_AWAY {
                 // It was renamed while its folder was listed.
                 return false;
             }
-            if file.stamp.is_none() {
+            if !is_deleted {
+                // Where it is now it may match as well.
+                self.left = Some((file.id().clone(), self.line_start));
+            } else if file.stamp.is_none() {
                 let gzipped = around.candidates.iter().find(|gz| file.was_gzipped_to(gz));
                 file.stamp = gzipped.and_then(|candidate| candidate.stamp.clone());
             }
+        }
+        if listed.is_some() {
+            self.moved_since = None;
         }
         let stamp = file.stamp.clone();
         let is_later = |candidate: &&Candidate| match (&candidate.stamp, &stamp) {
@@ -265,6 +295,7 @@ impl Log {
         let is_gone = listed.is_none() && !is_gzipped;
         if !has_successor && !is_gone && !around.superseded {
             self.leaving_since = None;
+            self.flush_line(around, out);
             self.give_up_split(around.config, out);
             return false;
         }
@@ -285,6 +316,14 @@ impl Log {
         has_successor
     }
 
+    /// A line whose rest has not come in the configured time.
+    fn flush_line(&mut self, around: &Surroundings<'_>, out: &mut Vec<Batch>) {
+        let period = around.config.cutting.flush_after;
+        if period.is_some_and(|period| self.last_read.elapsed() >= period) {
+            self.end_file(around, out);
+        }
+    }
+
     fn give_up_split(&mut self, config: &Config, out: &mut Vec<Batch>) {
         let Some(split) = &self.split else { return };
         let is_over = match config.hold_timeout {
@@ -298,14 +337,14 @@ impl Log {
 
     fn feed(&mut self, data: Bytes, around: &Surroundings<'_>, out: &mut Vec<Batch>) {
         let observed = observed_unix_nano();
-        let mut lines = std::mem::take(&mut self.lines);
+        let Some(mut lines) = self.lines.take() else { return };
         lines.feed(data, |line| self.line(line, observed, around, out));
-        self.lines = lines;
+        self.lines = Some(lines);
     }
 
     /// The last line of a file may have no newline; nothing will be added to it any more.
     fn end_file(&mut self, around: &Surroundings<'_>, out: &mut Vec<Batch>) {
-        if let Some(line) = self.lines.finish() {
+        while let Some(line) = self.lines.as_mut().and_then(Lines::finish) {
             self.line(line, observed_unix_nano(), around, out);
         }
     }

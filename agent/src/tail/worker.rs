@@ -1,16 +1,18 @@
 //! Does the work in turn: look for files, read each log a little, take answers, write the checkpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::discover::{Discovery, Listing, LogName};
+use super::discover::{Candidate, Discovery, Listing, LogName};
+use super::file::LogFile;
+use super::head::FileId;
 use super::ledger::Position;
 use super::log::{Batch, Log, Surroundings};
-use super::{Checkpoint, Config, Parsed, ParserFactory, Tailer};
+use super::{Checkpoint, Config, Parsed, ParserFactory, Tailer, matching};
 use crate::ack::{Ack, Outcome};
 use crate::record::{Batch as Records, LogBatch};
 use crate::self_metrics::{Reason, SelfMetrics};
@@ -21,6 +23,8 @@ const CHUNKS_PER_TURN: usize = 4;
 /// How many listings in a row must lack a log before it is forgotten: between a rename and its successor a
 /// log may have no file.
 const LISTINGS_UNTIL_FORGOTTEN: u32 = 20;
+/// How many files are remembered that were moved away.
+const MAX_LEFT: usize = 1_000;
 
 pub(super) struct Worker {
     config: Config,
@@ -32,6 +36,8 @@ pub(super) struct Worker {
     logs: BTreeMap<LogName, Followed>,
     /// Whether the logs of the next listing are read from their end: those of the very first.
     at_end: bool,
+    /// Files that were moved away lately, and how far they were read.
+    left: VecDeque<(Arc<FileId>, u64)>,
     next_id: u64,
     answers: mpsc::UnboundedReceiver<Answer>,
     answer_to: mpsc::UnboundedSender<Answer>,
@@ -82,10 +88,11 @@ impl Worker {
         // As many answers come as batches are on their way, and those the sink bounds.
         let (answer_to, answers) = mpsc::unbounded_channel();
         let mut worker = Self {
-            discovery: Discovery::new(config.pods_dir.clone()),
+            discovery: Discovery::new(config.files.clone(), config.compression),
             stored: positions.clone(),
             store_at: Instant::now(),
             logs: BTreeMap::new(),
+            left: VecDeque::new(),
             at_end: !config.from_beginning && positions.is_empty(),
             next_id: 0,
             halt: Halt { stopping, alive, deadline: None },
@@ -151,14 +158,15 @@ impl Worker {
             Ok(listing) => listing,
             Err(error) => {
                 self.metrics.tail.file_errors.get_or_create(&Reason { reason: "list" }).inc();
-                tracing::debug!(dir = %self.config.pods_dir.display(), %error, "no pods to list");
+                tracing::debug!(files = ?self.config.files, %error, "no files to list");
                 return Listing::new();
             }
         };
         for (name, candidates) in &listing {
-            if !self.logs.contains_key(name) && !self.is_excluded(name) {
-                let position =
-                    if self.at_end { Position::end_of(candidates) } else { Position::default() };
+            if self.logs.contains_key(name) || self.is_excluded(name) {
+                continue;
+            }
+            if let Some(position) = self.first_position(name, candidates) {
                 self.follow(name, position);
             }
         }
@@ -173,13 +181,54 @@ impl Worker {
     }
 
     fn is_excluded(&self, name: &LogName) -> bool {
-        let path = self.config.pods_dir.join(name.relative_path());
+        let path = self.config.path_of(name);
         let path = path.to_string_lossy();
         self.config.exclude.iter().any(|pattern| pattern.is_match(&path))
     }
 
+    /// Where to begin with a log that is new; `None` when it is not to be followed, or not yet.
+    fn first_position(&self, name: &LogName, candidates: &[Candidate]) -> Option<Position> {
+        let head_bytes = self.config.fingerprint_bytes;
+        let live = candidates.iter().find(|candidate| candidate.stamp.is_none());
+        if let (Some(longest), Some(live)) = (self.config.exclude_older_than, live) {
+            let modified = std::fs::metadata(&live.path).and_then(|metadata| metadata.modified());
+            if modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > longest)) {
+                return None;
+            }
+        }
+        if name.run.is_none() {
+            // A rotated file of a log that has none under its own name at this moment.
+            if matching::base_of(name).is_some_and(|base| self.logs.contains_key(&base)) {
+                return None;
+            }
+            let live = live?;
+            if self.logs.values().any(|followed| followed.log.holds(live)) {
+                return None;
+            }
+            // Known by another name: it was moved here.
+            let committed = self.logs.values().map(|followed| followed.log.ledger.committed());
+            let committed =
+                committed.filter_map(|position| Some((position.file.as_ref()?, position.offset)));
+            let known = self.left.iter().map(|(id, offset)| (id, *offset)).chain(committed);
+            for (id, offset) in known.filter(|(id, _)| id.inode == live.inode) {
+                if let Ok(Some(_)) = LogFile::resume(live, id, offset, head_bytes) {
+                    return Some(Position {
+                        file: Some(Arc::clone(id)),
+                        offset,
+                        ..Position::default()
+                    });
+                }
+            }
+        }
+        Some(if self.at_end {
+            Position::end_of(candidates, head_bytes)
+        } else {
+            Position::default()
+        })
+    }
+
     fn follow(&mut self, name: &LogName, position: Position) {
-        let path = self.config.pods_dir.join(name.relative_path());
+        let path = self.config.path_of(name);
         let log = Log::new(path.clone(), (self.parsers)(&path), position);
         let followed = Followed { id: self.next_id, log, missing_listings: 0 };
         self.next_id += 1;
@@ -189,13 +238,15 @@ impl Worker {
     async fn turn(&mut self, name: &LogName, listing: &Listing) -> Progress {
         let open = self.logs.values().filter(|followed| followed.log.is_open()).count();
         let Some(followed) = self.logs.get_mut(name) else { return Progress::Idle };
-        let later = LogName { restart: name.restart.saturating_add(1), ..name.clone() };
+        let later =
+            name.run.map(|run| LogName { run: Some(run.saturating_add(1)), ..name.clone() });
         let is_later = |(other, _): (&LogName, _)| other.container == name.container;
         let around = Surroundings {
             config: &self.config,
             metrics: &self.metrics.tail,
             candidates: listing.get(name).map_or(&[][..], Vec::as_slice),
-            superseded: listing.range(&later..).next().is_some_and(is_later),
+            superseded: later
+                .is_some_and(|later| listing.range(&later..).next().is_some_and(is_later)),
             may_open: open < self.config.max_open_files,
         };
         if !around.may_open && !followed.log.is_open() {
@@ -218,6 +269,10 @@ impl Worker {
                 }
             }
             followed.log.note_progress();
+            if let Some(left) = followed.log.take_left() {
+                self.left.truncate(MAX_LEFT - 1);
+                self.left.push_front(left);
+            }
             if !more {
                 return Progress::Idle;
             }
@@ -235,7 +290,7 @@ impl Worker {
         let Answer { name, id, sequence, outcome } = answer;
         let Some(followed) = self.logs.get_mut(&**name).filter(|log| log.id == *id) else { return };
         if !followed.log.ledger.answer(*sequence, *outcome) {
-            let path = self.config.pods_dir.join(name.relative_path());
+            let path = self.config.path_of(name);
             warn!(log = %path.display(), "lines were not taken; they are read again");
             followed.log.read_again((self.parsers)(&path), &self.config);
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use regex::Regex;
-use spanline_agent::config::{Filelog, Receiver};
+use spanline_agent::config::{Compression as Compressed, Filelog, Files, Receiver};
 use spanline_agent::pod_logs;
 use spanline_agent::record::{Batch, Body, LogRecord, Resource};
 use spanline_agent::self_metrics::SelfMetrics;
@@ -93,8 +93,21 @@ impl Node {
         let config = Config {
             from_beginning: filelog.as_ref().is_none_or(|filelog| filelog.from_beginning),
             hold_timeout: filelog.as_ref().and_then(pod_logs::patience),
-            pods_dir: self.dir.path().join("pods"),
-            exclude: self.exclude.lock().unwrap().clone(),
+            files: match &filelog {
+                Some(filelog) => filelog.files.clone(),
+                None => Files::Pods(self.dir.path().join("pods")),
+            },
+            cutting: filelog.as_ref().map(|filelog| filelog.cutting.clone()).unwrap_or_default(),
+            compression: filelog
+                .as_ref()
+                .map_or(Compressed::Rotated, |filelog| filelog.compression),
+            exclude_older_than: filelog.as_ref().and_then(|filelog| filelog.exclude_older_than),
+            fingerprint_bytes: filelog.as_ref().map_or(1_024, |filelog| filelog.fingerprint_bytes),
+            max_open_files: filelog.as_ref().map_or(512, |filelog| filelog.max_open_files),
+            exclude: match &filelog {
+                Some(filelog) => filelog.exclude.clone(),
+                None => self.exclude.lock().unwrap().clone(),
+            },
             checkpoint_dir: Some(self.dir.path().join("state")),
             poll_interval: Duration::from_millis(2),
             rotation_grace: Duration::from_millis(20),
@@ -119,10 +132,15 @@ impl Node {
 
     /// What the receiver `filelog` is told beside its folder; for tailers that are started later.
     pub fn configure(&self, filelog: &str) {
+        let dir = self.dir.path().display().to_string();
+        let filelog = filelog.replace("DIR", &format!("{dir}/pods/shop_web_0a1b/app"));
+        let include = match filelog.contains("include:") {
+            true => String::new(),
+            false => format!("    include: [{dir}/pods/*/*/*.log]\n"),
+        };
         let yaml = format!(
-            "receivers:\n  filelog:\n    include: [{}/pods/*/*/*.log]\n{filelog}\nexporters: {{debug: {{}}}}\n\
-             service: {{pipelines: {{logs: {{receivers: [filelog], exporters: [debug]}}}}}}\n",
-            self.dir.path().display()
+            "receivers:\n  filelog:\n{include}{filelog}\nexporters: {{debug: {{}}}}\n\
+             service: {{pipelines: {{logs: {{receivers: [filelog], exporters: [debug]}}}}}}\n"
         );
         let config = spanline_agent::config::Config::from_yaml(&yaml, "test", &HashMap::new())
             .unwrap_or_else(|error| panic!("{error}\n{yaml}"));
@@ -168,6 +186,22 @@ impl Node {
         OpenOptions::new().write(true).open(self.path(file)).unwrap().set_len(0).unwrap();
     }
 
+    pub fn link(&self, to: &str, file: &str) {
+        std::os::unix::fs::symlink(self.path(to), self.path(file)).unwrap();
+    }
+
+    /// As if nobody had written to it for so long.
+    pub fn age(&self, file: &str, seconds: u64) {
+        let at = std::time::SystemTime::now() - Duration::from_secs(seconds);
+        OpenOptions::new().write(true).open(self.path(file)).unwrap().set_modified(at).unwrap();
+    }
+
+    /// Writes from the beginning of a file that stays the same one.
+    pub fn overwrite(&self, file: &str, text: &str) {
+        let mut file = OpenOptions::new().write(true).open(self.path(file)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
     pub fn remove(&self, file: &str) {
         fs::remove_file(self.path(file)).unwrap();
     }
@@ -196,7 +230,7 @@ impl Node {
     /// Whether the tailer has looked at the files that are there; it writes a checkpoint after that.
     pub fn has_checkpoint_of(&self, file: &str) -> bool {
         let checkpoint = fs::read_to_string(self.dir.path().join("state/tail.json"));
-        checkpoint.is_ok_and(|text| text.contains(&format!("shop_web_0a1b/app/{file}")))
+        checkpoint.is_ok_and(|text| text.contains(&format!("shop_web_0a1b/app/{file}\"")))
     }
 
     pub fn lines_read(&self) -> u64 {

@@ -23,8 +23,8 @@ pub(in super::super) struct Kind {
     pub(in super::super) sample: &'static str,
 }
 
-/// Beside our own `spanline_parser`.
-pub(in super::super) const KINDS: [Kind; 16] = [
+/// All of them; `spanline_parser` is our own.
+pub(in super::super) const KINDS: [Kind; 17] = [
     Kind { name: "add", read: add, sample: "{field: body, value: v}" },
     Kind { name: "container", read: container, sample: "{}" },
     Kind {
@@ -65,6 +65,7 @@ pub(in super::super) const KINDS: [Kind; 16] = [
         read: |section| blocks::severity(section).map(OperatorKind::Severity),
         sample: "{parse_from: body}",
     },
+    Kind { name: "spanline_parser", read: |_| Some(OperatorKind::Spanline), sample: "{}" },
     Kind {
         name: "time_parser",
         read: |section| blocks::time(section).map(OperatorKind::Time),

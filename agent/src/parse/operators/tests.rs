@@ -25,7 +25,7 @@ fn filelog(yaml: &str) -> crate::config::Filelog {
 fn records(yaml: &str, path: &str, lines: &[&str]) -> Vec<(Arc<Resource>, LogRecord)> {
     let filelog = filelog(yaml);
     let LineParser::Operators(operators) = &filelog.parser else { panic!("{filelog:?}") };
-    let mut log = LineLog::new(path.as_ref(), false, true, Arc::clone(operators));
+    let mut log = LineLog::new(path.as_ref(), &filelog.described, Arc::clone(operators));
     let mut records = Vec::new();
     for line in lines {
         log.line(line.as_bytes().to_vec().into(), 7, &mut records);
@@ -212,7 +212,7 @@ fn a_character_that_a_runtime_cut_in_two_is_whole_again() {
     second.extend([0xa9, 0xff]);
     let filelog = filelog("operators: [{type: container}]");
     let LineParser::Operators(operators) = &filelog.parser else { panic!("{filelog:?}") };
-    let mut log = LineLog::new(PATH.as_ref(), false, true, Arc::clone(operators));
+    let mut log = LineLog::new(PATH.as_ref(), &filelog.described, Arc::clone(operators));
     let mut records = Vec::new();
     assert_eq!(log.line(first.into(), 7, &mut records), crate::parse::Held::ThisLine);
     assert_eq!(log.line(second.into(), 7, &mut records), crate::parse::Held::Nothing);
@@ -432,7 +432,7 @@ proptest::proptest! {
     fn no_line_is_too_odd_for_any_operator(lines in proptest::collection::vec(line(), 0..20)) {
         let filelog = filelog(ALL);
         let LineParser::Operators(operators) = &filelog.parser else { panic!("{filelog:?}") };
-        let mut log = LineLog::new(PATH.as_ref(), true, true, Arc::clone(operators));
+        let mut log = LineLog::new(PATH.as_ref(), &filelog.described, Arc::clone(operators));
         let mut records = Vec::new();
         for line in &lines {
             log.line(line.clone().into(), 7, &mut records);

@@ -329,6 +329,21 @@ async fn what_is_not_supported_is_refused_with_what_is() {
 }
 
 #[tokio::test]
+async fn a_slice_of_the_second_version_is_still_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let second = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/store/slice-v2.db");
+    std::fs::copy(second, folder.path().join("slice-0000000001.db")).unwrap();
+    let metrics = Arc::new(SelfMetrics::new());
+    let api = Api { store: open(folder.path(), &metrics), metrics, _folder: folder };
+    let hits = api.query("hits_total", 0).await;
+    assert_eq!((hits[0].0["shop"].as_str(), hits[0].1.as_str()), (Some("berlin"), "5"));
+    let lines = api.store.lines(spanline_agent::store::LineQuery::default()).await.unwrap();
+    assert_eq!(lines[0].body, "a line of the second version");
+    let trace = api.store.trace(lines[0].trace_id.unwrap()).await.unwrap().unwrap();
+    assert_eq!(trace.spans.resource_spans[0].scope_spans[0].spans[0].name, "GET /something");
+}
+
+#[tokio::test]
 async fn metrics_are_kept_over_a_restart_and_beside_a_slice_of_the_first_version() {
     let folder = tempfile::tempdir().unwrap();
     let oldest = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/store/slice-v1.db");

@@ -30,6 +30,21 @@ pub enum InitError {
 }
 
 impl Fault {
+    /// The variable, such as `OTEL_BSP_SCHEDULE_DELAY`, or the builder's call.
+    pub fn setting(&self) -> &str {
+        self.setting
+    }
+
+    /// What was seen there; a secret is left out.
+    pub fn seen(&self) -> &str {
+        &self.seen
+    }
+
+    /// What would be accepted.
+    pub fn accepted(&self) -> &str {
+        &self.accepted
+    }
+
     pub(crate) fn new(
         setting: &'static str,
         seen: impl Into<String>,

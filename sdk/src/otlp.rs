@@ -1,9 +1,11 @@
 //! Carries an encoded request to its receiver, and reports the answer whole. What the request holds is
 //! all the same to it.
 
+mod attempt;
 mod connect;
 mod grpc;
 mod http;
+mod pause;
 #[cfg(test)]
 mod tests;
 mod timed;
@@ -17,6 +19,8 @@ use prost::Message;
 
 use crate::config::OtlpConfig;
 use crate::endpoint::OtlpProtocol;
+pub(crate) use attempt::{Attempt, attempt};
+pub(crate) use pause::Pauses;
 pub(crate) use timed::{BOUNDS as TIMING_BOUNDS, TimingReading, Timings, timed};
 
 /// How the exporter names itself to the receiver.

@@ -26,6 +26,7 @@ pub(crate) const DEFAULT_MAX_LINE_BYTES: usize = 16_000;
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// One line for people: time, level, ids, target, message, fields.
     #[default]
@@ -96,6 +97,7 @@ impl std::error::Error for ParseLogFormatError {}
 
 /// Where log lines go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LogOutput {
     /// The process's standard output.
     #[default]

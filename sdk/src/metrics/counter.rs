@@ -60,8 +60,8 @@ impl Counter {
 
     /// Counts so many with an exemplar that is known, or none: cheaper where there are several to count.
     #[inline]
-    pub fn inc_by_with(&self, number: u64, exemplar: Option<Exemplar>) {
-        self.series.data.add(number, exemplar);
+    pub fn inc_by_with(&self, number: u64, exemplar: impl Into<Option<Exemplar>>) {
+        self.series.data.add(number, exemplar.into());
     }
 
     /// What was counted so far.

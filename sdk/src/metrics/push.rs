@@ -22,12 +22,9 @@ use super::otlp::Encoder;
 use super::registry::Registry;
 use super::text;
 use crate::config::PushConfig;
-use crate::otlp::{self, Answer, Sender, Timings};
+use crate::otlp::{self, Answer, Attempt, Pauses, Sender, Timings, attempt};
 use crate::vars::LONGEST;
 
-/// The first pause before a push is tried again; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Pushes that follow each other faster would be all that their thread does.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// A receiver that stays away is told of again after this.
@@ -225,33 +222,25 @@ impl Otlp {
 
     /// Tries until the receiver has answered for good, or the time is up.
     async fn deliver(&self, request: Bytes, until: Instant) -> Outcome {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new();
         loop {
             let left = until.saturating_duration_since(Instant::now()).min(self.try_timeout);
-            // In a task of its own: its panic ends that task.
-            let mut task = tokio::spawn(self.sender.send(request.clone()));
-            let (wait, why) = match tokio::time::timeout(left, &mut task).await {
-                Ok(Ok(Answer::Taken { rejected, message })) => {
+            let (wait, why) = match attempt(&*self.sender, request.clone(), left).await {
+                Attempt::Answered(Answer::Taken { rejected, message }) => {
                     return Outcome::Delivered { rejected, message };
                 }
-                Ok(Ok(Answer::Refused { why })) => return Outcome::Refused(why),
-                Ok(Ok(Answer::Later { wait, why })) => (wait, why),
-                Ok(Ok(Answer::Distrusted { why })) => (None, why),
-                Ok(Err(_)) => return Outcome::Failed,
-                Err(_) => {
-                    task.abort();
-                    (None, format!("no answer within {left:?}"))
-                }
+                Attempt::Answered(Answer::Refused { why }) => return Outcome::Refused(why),
+                Attempt::Answered(Answer::Later { wait, why }) => (wait, why),
+                Attempt::Answered(Answer::Distrusted { why }) => (None, why),
+                Attempt::Unanswered => (None, format!("no answer within {left:?}")),
+                Attempt::Panicked => return Outcome::Failed,
             };
-            // Half of it at least, so that services that lost their agent together do not come back together.
-            let wait = wait
-                .unwrap_or_else(|| pause.mul_f64(0.5 + fastrand::f64() / 2.0))
-                .min(self.timeout);
+            let pause = pauses.next();
+            let wait = wait.unwrap_or(pause).min(self.timeout);
             if Instant::now() + wait >= until {
                 return Outcome::Unreachable(why);
             }
             tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -20,15 +20,12 @@ use prost::Message as _;
 use super::Console;
 use super::queue::{Debt, Outcome, SpanQueue};
 use crate::config::ExportConfig;
-use crate::otlp::{Answer, Sender};
+use crate::otlp::{Answer, Attempt, Pauses, Sender, attempt};
 use crate::span::Ended;
 use complaints::{Cause, Complaints};
 
 mod complaints;
 
-/// The first pause after a failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// While somebody waits (a flush, the shutdown), pauses are no longer than this.
 const LONGEST_URGENT_PAUSE: Duration = Duration::from_millis(250);
 /// A receiver that asks for more is asked again after this.
@@ -119,33 +116,33 @@ impl Exporter {
     /// Sends a batch as often as it takes: until it is taken or refused, or the shutdown's deadline
     /// has passed. What is away comes back, and meanwhile the queue is the bound.
     async fn deliver(&mut self, sender: &dyn Sender, request: &Bytes) -> Outcome {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new();
         loop {
             let wait = match self.send(sender, request.clone()).await {
-                Sent::Answered(Answer::Taken { rejected, message }) => {
+                Attempt::Answered(Answer::Taken { rejected, message }) => {
                     if rejected > 0 {
                         self.complaints.about(Cause::Rejected, &message);
                     }
                     return Outcome::Delivered { rejected };
                 }
-                Sent::Answered(Answer::Refused { why }) => {
+                Attempt::Answered(Answer::Refused { why }) => {
                     self.complaints.about(Cause::Refused, &why);
                     return Outcome::Refused;
                 }
-                Sent::Answered(Answer::Later { wait, why }) => {
+                Attempt::Answered(Answer::Later { wait, why }) => {
                     self.complaints.about(Cause::Away, &why);
                     wait.map(|wait| wait.min(LONGEST_RETRY_AFTER))
                 }
-                Sent::Answered(Answer::Distrusted { why }) => {
+                Attempt::Answered(Answer::Distrusted { why }) => {
                     self.complaints.about(Cause::Distrusted, &why);
                     None
                 }
-                Sent::Unanswered => {
+                Attempt::Unanswered => {
                     let why = format!("no answer within {:?}", self.timeout);
                     self.complaints.about(Cause::Away, &why);
                     None
                 }
-                Sent::Panicked => {
+                Attempt::Panicked => {
                     self.complaints.about(Cause::Failed, "the sender panicked");
                     return Outcome::Failed;
                 }
@@ -155,26 +152,18 @@ impl Exporter {
             if self.queue.closed().is_some_and(|deadline| Instant::now() >= deadline) {
                 return Outcome::TooLate;
             }
-            self.pause(wait.unwrap_or_else(|| jittered(pause))).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            let pause = pauses.next();
+            self.pause(wait.unwrap_or(pause)).await;
         }
     }
 
-    /// One try, in a task of its own: its panic ends that task, and its hang is left behind.
-    async fn send(&self, sender: &dyn Sender, request: Bytes) -> Sent {
+    /// One try, with less time when the shutdown's deadline is near.
+    async fn send(&self, sender: &dyn Sender, request: Bytes) -> Attempt {
         let left = match self.queue.closed() {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()).min(self.timeout),
             None => self.timeout,
         };
-        let mut task = tokio::spawn(sender.send(request));
-        match tokio::time::timeout(left, &mut task).await {
-            Ok(Ok(answer)) => Sent::Answered(answer),
-            Ok(Err(_)) => Sent::Panicked,
-            Err(_) => {
-                task.abort();
-                Sent::Unanswered
-            }
-        }
+        attempt(sender, request, left).await
     }
 
     /// Waits; less if somebody waits for the batch.
@@ -205,16 +194,4 @@ impl Exporter {
         let dropped = self.queue.ledger().dropped.queue_full;
         self.complaints.about_full_queue(dropped);
     }
-}
-
-enum Sent {
-    Answered(Answer),
-    Unanswered,
-    Panicked,
-}
-
-/// Between half of a pause and all of it, so that services that lost their agent together do not all
-/// come back together.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }

@@ -35,7 +35,7 @@ fn histogram(request: &ExportMetricsServiceRequest, name: &str) -> HistogramData
 fn a_push_says_what_a_scrape_says() {
     let registry = Registry::default();
     let orders = registry.counters("orders", "Orders taken", ["shop"]).unwrap();
-    orders.with(["berlin"]).inc_by_with(3, Some(TRACE));
+    orders.with(["berlin"]).inc_by_with(3, TRACE);
     let wait = registry.histogram("wait_seconds", "Waiting", [0.5, 1.0]).unwrap();
     wait.observe_with(0.25, TRACE);
     wait.observe(7.0);

@@ -4,6 +4,7 @@
 
 mod backoff;
 pub mod debug;
+pub mod file;
 mod go_text;
 mod http;
 pub mod loki;

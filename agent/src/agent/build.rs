@@ -14,6 +14,7 @@ use crate::config::{
 };
 use crate::export::Exporter;
 use crate::export::debug::Debug;
+use crate::export::file::File;
 use crate::export::loki::Loki;
 use crate::export::otlp;
 use crate::export::otlphttp::OtlpHttp;
@@ -165,6 +166,7 @@ impl<'a> Builder<'a> {
             ExporterSettings::Debug(verbosity) => {
                 Ok(Box::new(Debug::new(&component.id, *verbosity)))
             }
+            ExporterSettings::File(settings) => Ok(Box::new(File::new(settings)?)),
             ExporterSettings::Loki(settings) => {
                 let credentials = self.credentials(settings.client.auth.as_ref())?;
                 Ok(Box::new(Loki::new(settings, credentials)?))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::auth::{self, Authenticator};
 use super::component::{ALL_SIGNALS, Kind, Signal};
-use super::delivery::{Delivery, delivery, usual_delivery};
+use super::delivery::{Delivery, QueueSettings, delivery, usual_delivery};
 use super::http_client::{HttpClient, headers, http_client, http_url};
 use super::section::{Section, Setting, listen_address};
 use super::tls::{self, ClientTls};
@@ -15,6 +15,8 @@ use super::tls::{self, ClientTls};
 pub enum Exporter {
     /// The agent's own log.
     Debug(Verbosity),
+    /// OTLP's messages in a file.
+    File(File),
     /// Log records for Loki.
     Loki(Loki),
     /// OTLP over gRPC.
@@ -93,6 +95,34 @@ pub enum Encoding {
     Json,
 }
 
+/// The `file` exporter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// The file.
+    pub path: PathBuf,
+    /// The keys and the place that name it.
+    pub from: String,
+    /// In which form messages are written.
+    pub encoding: Encoding,
+    /// Whether what is there already stays.
+    pub append: bool,
+    /// What is done with a full file, if one is ever full.
+    pub rotation: Option<Rotation>,
+}
+
+/// When a file is full, and what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// What a file may hold.
+    pub max_bytes: u64,
+    /// How many full files are kept; 0 is all.
+    pub max_backups: u32,
+    /// For how many days; 0 is for ever.
+    pub max_days: u32,
+    /// Whether their names have the local time, in place of UTC.
+    pub localtime: bool,
+}
+
 /// The `loki` exporter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loki {
@@ -158,6 +188,11 @@ impl Exporter {
             Self::Loki(loki) => loki.delivery,
             Self::Otlp(otlp) => otlp.delivery,
             Self::OtlpHttp(otlp) => otlp.delivery,
+            Self::File(_) => {
+                // One after the other, in their order.
+                let queue = QueueSettings { consumers: 1, ..Delivery::default().queue };
+                Delivery { queue, ..Delivery::default() }
+            }
             Self::Debug(_) | Self::Store(_) | Self::Prometheus(_) => Delivery::default(),
         }
     }
@@ -168,7 +203,7 @@ impl Exporter {
             Self::Loki(loki) => loki.client.auth.as_ref(),
             Self::Otlp(otlp) => otlp.auth.as_ref(),
             Self::OtlpHttp(otlp) => otlp.client.auth.as_ref(),
-            Self::Debug(_) | Self::Store(_) | Self::Prometheus(_) => None,
+            Self::Debug(_) | Self::File(_) | Self::Store(_) | Self::Prometheus(_) => None,
         }
     }
 }
@@ -193,6 +228,13 @@ const LOKI_CONSUMERS: usize = 1;
 
 pub(super) const KINDS: &[Kind<Exporter>] = &[
     Kind { name: "debug", aliases: &["logging"], signals: ALL_SIGNALS, read: debug, sample: "{}" },
+    Kind {
+        name: "file",
+        aliases: &[],
+        signals: ALL_SIGNALS,
+        read: file,
+        sample: "{path: /f, rotation: {}}",
+    },
     Kind {
         name: "loki",
         aliases: &[],
@@ -300,6 +342,40 @@ fn otlp_http(section: &mut Section<'_>) -> Option<Exporter> {
     let gzip = gzip.then(|| level.unwrap_or(GZIP_LEVEL));
     let delivery = usual_delivery(section);
     Some(Exporter::OtlpHttp(OtlpHttp { urls, client, encoding, gzip, delivery }))
+}
+
+fn file(section: &mut Section<'_>) -> Option<Exporter> {
+    let path = section.required("path", "the file that is written");
+    let encoding = section.choice(
+        "format",
+        &[("json", Encoding::Json), ("proto", Encoding::Proto)],
+        Encoding::Json,
+    );
+    let append = section.bool("append", false);
+    let rotation = section.has("rotation").then(|| rotation(&mut section.section("rotation")));
+    if append && rotation.is_some() {
+        section
+            .fault("append and rotation exclude each other: a file that is rotated always goes on");
+    }
+    let Setting { text, from } = path?;
+    Some(Exporter::File(File { path: text.into(), from, encoding, append, rotation }))
+}
+
+fn rotation(section: &mut Section<'_>) -> Rotation {
+    const MEGABYTE: u64 = 1024 * 1024;
+    let megabytes = section.parsed("max_megabytes", "a whole number from 1", |text, plain| {
+        plain.then(|| text.parse::<u32>().ok()).flatten().filter(|number| *number > 0)
+    });
+    let mut number = |key, default: u32| {
+        u32::try_from(section.count(key, u64::from(default))).unwrap_or(u32::MAX)
+    };
+    let (max_backups, max_days) = (number("max_backups", 100), number("max_days", 0));
+    Rotation {
+        max_bytes: u64::from(megabytes.unwrap_or(100)) * MEGABYTE,
+        max_backups,
+        max_days,
+        localtime: section.bool("localtime", false),
+    }
 }
 
 fn loki(section: &mut Section<'_>) -> Option<Exporter> {

@@ -1,12 +1,13 @@
 //! The span of our own: what the HTTP layers, `tracing` spans and users of the OpenTelemetry API all get.
 //!
 //! It takes the SDK's samplers and limits, adds the specification's limit for the length of values, and
-//! goes to a [`Sink`] of ours when it ends: one move, no processor's `on_start`, no copy. `tracer` makes
-//! it, `recording` is what it holds, `request` what it holds of a request, `authority` reads one for it, `limits` bounds it, `carrier` lets a `tracing` span
-//! carry one that exists already.
+//! goes to a [`Sink`] of ours when it ends: no processor's `on_start`, no copy of its data. `tracer` makes
+//! it, `recording` is what it holds, `request` what it holds of a request, `authority` reads one for it, `limits` bounds it,
+//! `carrier` lets a `tracing` span carry one that exists already, `ending` tells it how its request went.
 
 mod authority;
 mod carrier;
+mod ending;
 mod limits;
 mod recording;
 mod request;
@@ -23,7 +24,8 @@ use opentelemetry::time::now;
 use opentelemetry::trace::{Event, Link, SpanContext, Status};
 
 pub(crate) use authority::unbracketed;
-pub(crate) use carrier::{CARRIER, enter, handed_over, tell_status};
+pub(crate) use carrier::{CARRIER, enter, handed_over};
+pub(crate) use ending::with_status;
 pub(crate) use limits::Limits;
 pub(crate) use recording::{Content, Ended};
 pub(crate) use request::{Request, Text};
@@ -59,7 +61,7 @@ impl Span {
         let Some(recording) = &mut self.recording else { return };
         recording.end_time = end();
         if let Some(request) = &mut recording.content.request {
-            request.answered(carrier::told_status());
+            request.answered(ending::told_status());
         }
         // A sampler may have a span recorded for those in the process only.
         if self.context.is_sampled() {

@@ -13,6 +13,7 @@ use tracing::span::EnteredSpan;
 
 use super::counted::Counted;
 use super::semconv;
+use crate::span::with_status;
 
 /// What was known of an exchange in the end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -194,21 +195,20 @@ impl Exchange {
         }
         if let Some(context) = &self.context {
             let Facts { status, error, .. } = self.facts;
+            let status = status.map(|status| status.as_u16());
             let span = context.span();
-            if self.recorded == Recorded::Ours {
-                // It takes the status along when it ends.
-                crate::span::tell_status(status.map(|status| status.as_u16()));
-            } else if let Some(status) = status {
-                let status = i64::from(status.as_u16());
-                span.set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
-            }
             if let Some(error) = error {
                 span.set_attribute(error.attribute());
                 span.set_status(Status::error(""));
             }
+            if self.recorded == Recorded::Ours {
+                return with_status(status, || span.end());
+            }
+            if let Some(status) = status {
+                let status = i64::from(status);
+                span.set_attribute(KeyValue::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
+            }
             span.end();
-            // Where it has ended before.
-            crate::span::tell_status(None);
         }
     }
 

@@ -4,31 +4,17 @@
 //! span's fields say. A request's span says more than fields can do cheaply, and its sampler has to see
 //! it; so it is started first, and handed over at the moment when the layer asks the tracer for one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use opentelemetry::Context;
 use tracing::span::EnteredSpan;
 
 use super::Span;
 
-/// Tells the span of a request that is about to end on this thread which status the answer had. An attribute would
-/// say the same by way of a lock and a search.
-pub(crate) fn tell_status(status: Option<u16>) {
-    STATUS.set(status);
-}
-
-/// What the span that ends was told.
-pub(super) fn told_status() -> Option<u16> {
-    STATUS.take()
-}
-
 /// The name that a `tracing` span must have to carry a span of ours.
 pub(crate) const CARRIER: &str = "spanline.carrier";
 
 thread_local! {
-    /// Has no destructor, so it can be used while the thread is torn down.
-    static STATUS: Cell<Option<u16>> = const { Cell::new(None) };
-
     /// Borrowed for a move only, never while other code runs. A cell would be moved as a whole to look into it.
     static HANDED_OVER: RefCell<Option<Span>> = const { RefCell::new(None) };
 }

@@ -290,3 +290,32 @@ fn a_carrier_that_carries_nothing_gives_the_span_back() {
     assert!(handed_over().is_some_and(|span| span.is_recording()));
     assert!(handed_over().is_none());
 }
+
+#[test]
+fn a_status_is_told_to_the_span_of_a_request_that_ends_and_to_no_other() {
+    let scene = all();
+    let request = || {
+        let content = |content: &mut Content| content.request = Some(Request::of("GET"));
+        let Start { kind, name, parent, links, .. } = start(Parent::None);
+        scene.tracer.open(Start { kind, name, parent, links, content })
+    };
+    let statuses = || {
+        let attributes = scene.ended.only().attributes;
+        let all = attributes.into_iter().filter(|a| a.key.as_str() == "http.response.status_code");
+        all.map(|status| status.value).collect::<Vec<_>>()
+    };
+    let mut span = request();
+    with_status(Some(404), || span.end());
+    assert_eq!(statuses(), [Value::I64(404)]);
+    // It has ended, so the status is nobody's.
+    with_status(Some(500), || span.end());
+    request().end();
+    assert_eq!(statuses(), []);
+    // Not a request's.
+    with_status(Some(500), || scene.tracer.start("work").end());
+    assert_eq!(statuses(), []);
+    let mut span = request();
+    span.set_attribute(KeyValue::new("http.response.status_code", 200));
+    with_status(None, || span.end());
+    assert_eq!(statuses(), [Value::I64(200)]);
+}

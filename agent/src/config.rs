@@ -59,6 +59,7 @@ pub use self::operators::{
 };
 pub use self::processors::{
     Action, BatchSettings, Change, MemoryBound, MemoryLimit, Processor, Source as ValueSource,
+    Target,
 };
 pub use self::receivers::{Otlp, Receiver};
 pub use self::section::Setting;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use regex::Regex;
+
 use super::component::{ALL_SIGNALS, Kind};
 use super::constant::{self, Constant};
 use super::section::Section;
@@ -59,14 +61,14 @@ pub enum MemoryBound {
 /// A change of one attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
-    /// The attribute's name.
+    /// The attribute's name; empty where a pattern stands in its place.
     pub key: String,
     /// What is done with it.
     pub change: Change,
 }
 
 /// What is done with an attribute.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Change {
     /// It is set where it is missing.
     Insert(Source),
@@ -74,8 +76,32 @@ pub enum Change {
     Update(Source),
     /// It is set.
     Upsert(Source),
-    /// It is taken away.
-    Delete,
+    /// It is taken away, and so are those whose names match.
+    Delete(Option<Regex>),
+    /// It becomes its SHA-256, and so do those whose names match.
+    Hash(Option<Regex>),
+    /// The named groups of a pattern in its text become attributes.
+    Extract(Regex),
+    /// It becomes a value of another type, if it can.
+    Convert(Target),
+}
+
+/// What a value is converted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A text.
+    Text,
+    /// A whole number.
+    Int,
+    /// A floating one.
+    Double,
+}
+
+/// Compared by what they do; a pattern is its text.
+impl PartialEq for Change {
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
+    }
 }
 
 /// Where a new value comes from.
@@ -155,23 +181,47 @@ fn actions(section: &mut Section<'_>, key: &'static str) -> Option<Vec<Action>> 
     actions.into_iter().collect()
 }
 
-/// What an action makes of a value.
-type Make = fn(Source) -> Change;
+/// The actions, by their names.
+#[derive(Clone, Copy)]
+enum Verb {
+    Set(fn(Source) -> Change),
+    Delete,
+    Hash,
+    Extract,
+    Convert,
+}
+
+const VERBS: [(&str, Verb); 7] = [
+    ("insert", Verb::Set(Change::Insert)),
+    ("update", Verb::Set(Change::Update)),
+    ("upsert", Verb::Set(Change::Upsert)),
+    ("delete", Verb::Delete),
+    ("hash", Verb::Hash),
+    ("extract", Verb::Extract),
+    ("convert", Verb::Convert),
+];
 
 fn action(section: &mut Section<'_>) -> Option<Action> {
-    let key = section.required("key", "the attribute's name");
-    section.required("action", "insert, update, upsert or delete");
-    let make: [(&str, Option<Make>); 4] = [
-        ("insert", Some(Change::Insert)),
-        ("update", Some(Change::Update)),
-        ("upsert", Some(Change::Upsert)),
-        ("delete", None),
-    ];
-    let make = section.choice("action", &make, None);
+    section.required("action", "insert, update, upsert, delete, hash, extract or convert");
+    let words = VERBS.map(|(word, _)| word).join(", ");
+    let find = |text: &str, _| {
+        VERBS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|(_, verb)| *verb)
+    };
+    let verb = section.parsed("action", &words, find);
+    let key = section.text("key").unwrap_or_default();
+    let pattern = section.text("pattern");
+    let has_pattern = pattern.is_some();
+    let pattern = pattern.map(|text| {
+        Regex::new(&text).map_err(|_| section.fault(format!("pattern {text:?} is no pattern"))).ok()
+    });
     let value = section.raw("value").map(|node| {
         constant::read(node).or_else(|| section.wrong("value", node, constant::EXPECTED))
     });
     let from = section.text("from_attribute").map(Source::Attribute);
+    let targets = [("string", Target::Text), ("int", Target::Int), ("double", Target::Double)];
+    let has_target = section.has("converted_type");
+    let target = section.choice("converted_type", &targets, Target::Text);
+    let verb = verb?;
     let source = match (value, from) {
         (Some(value), None) => Some(Source::Value(value?)),
         (None, from) => from,
@@ -180,17 +230,52 @@ fn action(section: &mut Section<'_>) -> Option<Action> {
             return None;
         }
     };
-    let change = match (make, source) {
-        (None, None) => Change::Delete,
-        (Some(make), Some(source)) => make(source),
-        (None, Some(_)) => {
-            section.fault("an action without a use for a value; delete has none");
-            return None;
+    let is_named = !key.is_empty() || (has_pattern && matches!(verb, Verb::Delete | Verb::Hash));
+    let fault = match (verb, &source) {
+        _ if !is_named => Some("key is missing; it is the attribute's name"),
+        (Verb::Set(_), None) => {
+            Some("has neither value nor from_attribute; one of them is expected")
         }
-        (Some(_), None) => {
-            section.fault("has neither value nor from_attribute; one of them is expected");
-            return None;
+        (Verb::Set(_), Some(_)) if has_pattern => Some("an action without a use for a pattern"),
+        (Verb::Set(_), Some(_)) => None,
+        (_, Some(_)) => Some("an action without a use for a value"),
+        (Verb::Extract, None) if !has_pattern => {
+            Some("pattern is missing; its named groups become attributes")
         }
+        (Verb::Convert, None) if has_pattern => Some("an action without a use for a pattern"),
+        (Verb::Convert, None) if !has_target => {
+            Some("converted_type is missing; it is string, int or double")
+        }
+        _ => None,
     };
-    Some(Action { key: key?.text, change })
+    let fault = fault.or_else(|| {
+        (has_target && !matches!(verb, Verb::Convert))
+            .then_some("an action without a use for converted_type")
+    });
+    if let Some(fault) = fault {
+        section.fault(fault);
+        return None;
+    }
+    // A pattern with a fault has been noted.
+    let pattern = match pattern {
+        Some(pattern) => Some(pattern?),
+        None => None,
+    };
+    let change = match (verb, source, pattern) {
+        (Verb::Set(make), Some(source), _) => make(source),
+        (Verb::Delete, _, pattern) => Change::Delete(pattern),
+        (Verb::Hash, _, pattern) => Change::Hash(pattern),
+        (Verb::Extract, _, Some(pattern)) => {
+            if pattern.capture_names().skip(1).any(|name| name.is_none())
+                || pattern.captures_len() < 2
+            {
+                section.fault("pattern needs groups, and each needs a name such as (?P<name>…)");
+                return None;
+            }
+            Change::Extract(pattern)
+        }
+        (Verb::Convert, ..) => Change::Convert(target),
+        (Verb::Set(_), None, _) | (Verb::Extract, _, None) => return None,
+    };
+    Some(Action { key, change })
 }

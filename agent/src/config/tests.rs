@@ -469,3 +469,31 @@ fn nobody_reads_a_secret_in_what_is_printed() {
         format!("{config:?}{:?}{:?}{}", config.extensions, config.exporters, config.to_yaml());
     assert!(all.contains("***") && !all.contains("hidden"), "{all}");
 }
+
+#[test]
+fn actions_of_processors_are_checked_before_anything_runs() {
+    for (action, expected) in [
+        ("{action: insert, key: a}", "has neither value nor from_attribute"),
+        ("{action: insert, value: b}", "key is missing"),
+        ("{action: insert, key: a, value: b, pattern: c}", "without a use for a pattern"),
+        ("{action: insert, key: a, from_context: c}", "not a key that is supported here"),
+        ("{action: delete}", "key is missing"),
+        ("{action: delete, key: a, value: b}", "without a use for a value"),
+        ("{action: hash, pattern: '('}", "\"(\" is no pattern"),
+        ("{action: extract, key: a}", "pattern is missing"),
+        ("{action: extract, key: a, pattern: '(a)'}", "each needs a name"),
+        ("{action: convert, key: a}", "converted_type is missing"),
+        ("{action: convert, key: a, converted_type: bool}", "string, int, double is expected"),
+        ("{action: upsert, key: a, value: b, converted_type: int}", "use for converted_type"),
+    ] {
+        let yaml = SMALL.replace(
+            "exporters: {spanline",
+            &format!("processors: {{resource: {{attributes: [{action}]}}}}\nexporters: {{spanline"),
+        );
+        let told = faults(
+            &yaml.replace("[spanline_store]}}}", "[spanline_store], processors: [resource]}}}"),
+        )
+        .join("\n");
+        assert!(told.contains(expected), "{action}:\n{told}");
+    }
+}

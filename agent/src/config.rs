@@ -42,8 +42,8 @@ pub use self::component::{Component, Signal};
 pub use self::constant::Constant;
 pub use self::delivery::{Counted, Delivery, QueueSettings, Retry};
 pub use self::exporters::{
-    DefaultLabels, Encoding, Exporter, File, Loki, OtlpExporter, OtlpHttp, Prometheus, Rotation,
-    Store, Verbosity,
+    DefaultLabels, Encoding, Exporter, File, Keepalive, Loki, OtlpExporter, OtlpHttp, Prometheus,
+    Rotation, Store, Verbosity,
 };
 pub use self::expr::{Expr, Function, Literal, Node as ExprNode, Operation};
 pub use self::extensions::Extension;

@@ -187,6 +187,16 @@ enum End {
     GivenUp(&'static str),
 }
 
+/// How a part of a delivery ended.
+enum PartEnd {
+    /// As [`End::Settled`].
+    Settled,
+    /// As [`End::GivenUp`].
+    GivenUp(&'static str),
+    /// It has several items, and is too large as a whole.
+    TooLarge(Arc<Batch>),
+}
+
 impl Way<'_> {
     async fn deliver(&self, queued: Queued) {
         let mut give_up = self.give_up.clone();
@@ -209,33 +219,56 @@ impl Way<'_> {
     }
 
     /// Ends when nothing is left of the batch, or when it is given up; `left` is then how many items are.
-    async fn try_until_settled(&self, mut batch: Arc<Batch>, left: &AtomicU64) -> End {
+    async fn try_until_settled(&self, batch: Arc<Batch>, left: &AtomicU64) -> End {
+        let mut waiting = vec![batch];
+        while let Some(batch) = waiting.pop() {
+            let behind = waiting.iter().map(|batch| batch.items() as u64).sum();
+            match self.try_part(batch, behind, left).await {
+                PartEnd::Settled => {}
+                PartEnd::GivenUp(reason) => return End::GivenUp(reason),
+                PartEnd::TooLarge(batch) => {
+                    let half = batch.items().div_ceil(2);
+                    let halves = Arc::unwrap_or_clone(batch).split(half);
+                    waiting.extend(halves.into_iter().rev().map(Arc::new));
+                }
+            }
+        }
+        End::Settled
+    }
+
+    /// Tries a part of a delivery of which `behind` items are still to come.
+    async fn try_part(&self, mut batch: Arc<Batch>, behind: u64, left: &AtomicU64) -> PartEnd {
         let (exporter, signal) = (self.name, batch.signal());
         let (began, mut backoff) = (Instant::now(), Backoff::new(self.delivery.retry));
         loop {
             let error = match self.attempt(&batch).await {
-                Ok(answer) => match self.settle(&batch, answer, left) {
-                    None => return End::Settled,
-                    Some(rest) => {
-                        batch = rest.batch;
-                        rest.error
-                    }
-                },
+                Ok(answer) => {
+                    let rest = self.settle(&batch, answer);
+                    let items = rest.as_ref().map_or(0, |rest| rest.batch.items() as u64);
+                    left.store(items + behind, Ordering::Relaxed);
+                    let Some(rest) = rest else { return PartEnd::Settled };
+                    batch = rest.batch;
+                    rest.error
+                }
                 Err(error) => error,
             };
             let label = ExporterReason { exporter: exporter.to_owned(), reason: error.reason() };
             self.self_metrics.export.failures.get_or_create(&label).inc();
             let items = batch.items();
             if !error.is_retryable() {
+                if matches!(error, ExportError::TooLarge) && items > 1 {
+                    return PartEnd::TooLarge(batch);
+                }
                 tracing::warn!(exporter, %error, "dropped {items} items of {signal}");
                 self.count_dropped(signal, error.reason(), items as u64);
-                return End::Settled;
+                left.store(behind, Ordering::Relaxed);
+                return PartEnd::Settled;
             }
             let is_first = backoff.is_new();
             let pause = backoff.pause(began.elapsed(), error.asked_for(), fastrand::f64());
             let Some(pause) = pause else {
                 tracing::warn!(exporter, %error, "gave {items} items of {signal} up");
-                return End::GivenUp(error.reason());
+                return PartEnd::GivenUp(error.reason());
             };
             // The first of a row says it; the counters of the exporter tell the rest.
             if is_first {
@@ -247,7 +280,7 @@ impl Way<'_> {
     }
 
     /// Counts what became of the items of a batch; what is left of it comes back.
-    fn settle(&self, batch: &Batch, answer: Answer, left: &AtomicU64) -> Option<Rest> {
+    fn settle(&self, batch: &Batch, answer: Answer) -> Option<Rest> {
         let (exporter, signal) = (self.name, batch.signal());
         let rest = answer.rest.as_ref().map_or(0, |rest| rest.batch.items() as u64);
         let mut taken = (batch.items() as u64).saturating_sub(rest);
@@ -263,7 +296,6 @@ impl Way<'_> {
         }
         let label = SignalExporter { signal, exporter: exporter.to_owned() };
         self.self_metrics.export.exported.get_or_create(&label).inc_by(taken);
-        left.store(rest, Ordering::Relaxed);
         answer.rest
     }
 
@@ -284,6 +316,6 @@ impl Way<'_> {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

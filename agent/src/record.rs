@@ -3,6 +3,7 @@
 //! Plain data only. Attributes keep OTLP's own types, because most of them come in and go out as
 //! OTLP; what a tailed line needs on its hot path (text, time, ids) has types of its own.
 
+mod split;
 mod value_text;
 
 use std::fmt;

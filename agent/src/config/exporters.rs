@@ -55,8 +55,23 @@ pub struct OtlpExporter {
     pub tls: Option<ClientTls>,
     /// What is shown to be let in.
     pub auth: Option<Authenticator>,
+    /// The name that requests are for, if it is not the endpoint's.
+    pub authority: Option<http::uri::Authority>,
+    /// How a silent connection is probed.
+    pub keepalive: Keepalive,
     /// How its queue is emptied.
     pub delivery: Delivery,
+}
+
+/// How a server that went away without a word is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long nothing may come until the server is asked for a sign of life.
+    pub time: Duration,
+    /// How long that may take.
+    pub timeout: Duration,
+    /// Whether it is asked while nothing is under way, too.
+    pub permit_without_stream: bool,
 }
 
 // Headers carry tokens.
@@ -297,6 +312,19 @@ fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
     let timeout = section.duration("timeout", Duration::from_secs(5));
     let tls = tls::grpc_client(section, is_https);
     let auth = auth::of_client(section);
+    let authority = section.parsed("authority", "a host, with a port or without", |text, _| {
+        text.parse().ok().filter(|_: &http::uri::Authority| !text.contains('@'))
+    });
+    let mut probes = section.section("keepalive");
+    let keepalive = Keepalive {
+        time: probes.duration("time", Duration::from_secs(10)),
+        timeout: probes.duration("timeout", Duration::from_secs(5)),
+        permit_without_stream: probes.bool("permit_without_stream", false),
+    };
+    if keepalive.time < Duration::from_secs(1) || keepalive.timeout.is_zero() {
+        probes.fault("time must be a second at least, and timeout more than 0");
+    }
+    drop(probes);
     let delivery = usual_delivery(section);
     Some(Exporter::Otlp(OtlpExporter {
         endpoint: endpoint?,
@@ -305,6 +333,8 @@ fn otlp(section: &mut Section<'_>) -> Option<Exporter> {
         timeout,
         tls,
         auth,
+        authority,
+        keepalive,
         delivery,
     }))
 }

@@ -28,6 +28,8 @@ pub struct BatchSettings {
     pub timeout: Duration,
     /// Spans, records or data points that are enough.
     pub send_batch_size: usize,
+    /// What a batch may have at most, if there is a limit.
+    pub send_batch_max_size: Option<usize>,
 }
 
 /// The `memory_limiter` processor.
@@ -142,7 +144,12 @@ fn batch(section: &mut Section<'_>) -> Option<Processor> {
     let timeout = section.duration("timeout", Duration::from_millis(200));
     let size = section.count("send_batch_size", 8_192);
     let send_batch_size = usize::try_from(size).unwrap_or(usize::MAX);
-    Some(Processor::Batch(BatchSettings { timeout, send_batch_size }))
+    let most = usize::try_from(section.count("send_batch_max_size", 0)).unwrap_or(usize::MAX);
+    if (1..send_batch_size).contains(&most) {
+        section.fault("send_batch_max_size must not be smaller than send_batch_size");
+    }
+    let send_batch_max_size = Some(most).filter(|most| *most > 0);
+    Some(Processor::Batch(BatchSettings { timeout, send_batch_size, send_batch_max_size }))
 }
 
 fn memory_limiter(section: &mut Section<'_>) -> Option<Processor> {

@@ -7,7 +7,6 @@ pub(super) mod message;
 mod retry_info;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -27,8 +26,13 @@ use crate::config::OtlpExporter;
 use crate::record::Batch;
 use crate::tls::{Connector, Distrust};
 
-/// How often a silent peer is asked whether it is still there, and how long it may take to answer.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+/// How gRPC for Go, gRPC for Rust and another agent say that a message is too large: sent again as it is, it would be
+/// too large again.
+const TOO_LARGE: [(Code, &str); 3] = [
+    (Code::ResourceExhausted, "message larger than max"),
+    (Code::OutOfRange, "message length too large"),
+    (Code::InvalidArgument, "send smaller batches"),
+];
 
 /// The exporter.
 #[derive(Debug)]
@@ -53,11 +57,14 @@ impl Otlp {
     ) -> Result<Self, tonic::transport::Error> {
         // TLS is the connector's; requests name the scheme all the same.
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let origin = Endpoint::from_shared(format!("{scheme}://{}", settings.endpoint))?;
+        let authority =
+            settings.authority.as_ref().map_or(&*settings.endpoint, |name| name.as_str());
+        let origin = Endpoint::from_shared(format!("{scheme}://{authority}"))?;
         let endpoint = Endpoint::from_shared(format!("http://{}", settings.endpoint))?
             .origin(origin.uri().clone())
-            .http2_keep_alive_interval(KEEP_ALIVE.0)
-            .keep_alive_timeout(KEEP_ALIVE.1);
+            .http2_keep_alive_interval(settings.keepalive.time)
+            .keep_alive_timeout(settings.keepalive.timeout)
+            .keep_alive_while_idle(settings.keepalive.permit_without_stream);
         let headers = settings.headers.iter().filter_map(|(name, value)| {
             Some((http::HeaderName::try_from(name).ok()?, http::HeaderValue::try_from(value).ok()?))
         });
@@ -154,6 +161,9 @@ fn error(endpoint: &str, status: &Status) -> ExportError {
         return ExportError::Unreachable(format!("{endpoint}: {why}"));
     }
     let code = status.code();
+    if TOO_LARGE.iter().any(|(known, part)| *known == code && status.message().contains(part)) {
+        return ExportError::TooLarge;
+    }
     let what = format!("{endpoint} answers {code:?}: {}", status.message());
     match code {
         Code::Cancelled
@@ -189,6 +199,14 @@ mod tests {
         }
         for code in [Code::InvalidArgument, Code::Unimplemented, Code::OutOfRange] {
             assert!(!is_retryable(code), "{code:?}");
+        }
+        for (code, message) in [
+            (Code::ResourceExhausted, "grpc: received message larger than max (9 vs. 4)"),
+            (Code::OutOfRange, "Error, decoded message length too large: found 9 bytes"),
+            (Code::InvalidArgument, "the body is larger than 4 bytes; send smaller batches"),
+        ] {
+            let error = error("tempo:4317", &Status::new(code, message));
+            assert!(matches!(error, ExportError::TooLarge), "{error}");
         }
         let told = error("tempo:4317", &Status::new(Code::Unauthenticated, "who?")).to_string();
         assert_eq!(told, "not let in: tempo:4317 answers Unauthenticated: who?");

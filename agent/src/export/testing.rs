@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::record::{Body, LogBatch, LogRecord, Text};
 
 /// Lines without a resource, in the order of their times.
-pub(super) fn lines(lines: &[&str]) -> LogBatch {
+pub(crate) fn lines(lines: &[&str]) -> LogBatch {
     let record = |(n, line): (usize, &&str)| LogRecord {
         time_unix_nano: n as u64 + 1,
         observed_time_unix_nano: 0,

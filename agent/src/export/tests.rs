@@ -106,11 +106,12 @@ async fn a_delivery_is_given_up_after_the_time_that_is_set_for_it() {
 
 #[tokio::test]
 async fn what_will_never_be_taken_is_dropped_at_once_and_not_asked_for_again() {
-    for (error, reason) in [
-        (ExportError::Refused("not ours".into()), "reason=\"refused\"} 10\n"),
-        (ExportError::TooLarge, "reason=\"too_large\"} 10\n"),
-    ] {
-        let (outcome, text) = outcome_of(scripted(vec![Err(error)]), Retry::default(), false).await;
+    let refused = vec![Err(ExportError::Refused("not ours".into()))];
+    let too_large = (0..100).map(|_| Err(ExportError::TooLarge)).collect();
+    for (script, reason) in
+        [(refused, "reason=\"refused\"} 10\n"), (too_large, "reason=\"too_large\"} 10\n")]
+    {
+        let (outcome, text) = outcome_of(scripted(script), Retry::default(), false).await;
         assert_eq!(outcome, Outcome::Delivered, "sent again, it would be refused again");
         assert!(text.contains(reason), "{text}");
     }
@@ -130,6 +131,29 @@ async fn of_a_batch_that_is_taken_in_part_only_the_rest_is_tried_again() {
     ] {
         assert!(text.contains(line), "{text}");
     }
+}
+
+/// Takes batches of two spans at most.
+struct Narrow;
+
+impl Exporter for Narrow {
+    fn export(&self, batch: Arc<Batch>) -> Exporting<'_> {
+        let fits = batch.items() <= 2;
+        Box::pin(
+            async move { if fits { Ok(Answer::default()) } else { Err(ExportError::TooLarge) } },
+        )
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_goes_in_parts() {
+    let (outcome, text) = outcome_of(Narrow, Retry::default(), false).await;
+    assert_eq!(outcome, Outcome::Delivered);
+    assert!(
+        text.contains("exported_items_total{signal=\"traces\",exporter=\"test\"} 10\n"),
+        "{text}"
+    );
+    assert!(!text.contains("dropped_items_total{"), "{text}");
 }
 
 #[tokio::test]

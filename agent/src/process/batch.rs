@@ -67,14 +67,27 @@ impl Batcher {
             let size_bytes = joined.size_bytes();
             // The room is held until the next stage has it, so that what is on its way counts as waiting.
             let (batch, ack, _room) = joined.into_parts();
+            let (signal, items) = (batch.signal(), batch.items());
             let batch = Arc::unwrap_or_clone(batch);
-            let delivery = Delivery { batch, size_bytes, ack };
-            let (signal, items) = (delivery.batch.signal(), delivery.batch.items() as u64);
-            tokio::select! {
-                biased;
-                // A sender that is gone will never say so; then there is no deadline.
-                Ok(_) = give_up.wait_for(|give_up| *give_up) => self.count(signal, items),
-                () = self.next.send(delivery) => {}
+            let parts = match self.settings.send_batch_max_size {
+                Some(most) => batch.split(most),
+                None => vec![batch],
+            };
+            let mut left = items;
+            for batch in parts {
+                let count = batch.items();
+                let size_bytes = part_bytes(size_bytes, count, items);
+                let delivery = Delivery { batch, size_bytes, ack: ack.clone() };
+                tokio::select! {
+                    biased;
+                    // A sender that is gone will never say so; then there is no deadline.
+                    Ok(_) = give_up.wait_for(|give_up| *give_up) => break,
+                    () = self.next.send(delivery) => left -= count,
+                }
+            }
+            match left {
+                0 => ack.delivered(),
+                left => self.count(signal, left as u64),
             }
             if is_last {
                 return;
@@ -106,6 +119,12 @@ impl Batcher {
     }
 }
 
+/// What of `size_bytes` belongs to `count` of `items`.
+fn part_bytes(size_bytes: usize, count: usize, items: usize) -> usize {
+    let bytes = size_bytes as u128 * count as u128 / (items as u128).max(1);
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
 impl std::fmt::Debug for Batcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Batcher").field("settings", &self.settings).finish_non_exhaustive()
@@ -133,9 +152,19 @@ mod tests {
 
     /// What comes out, and when, of deliveries that are sent one second after the other.
     async fn batched(send_batch_size: usize, timeout: u64, sent: &[usize]) -> Vec<(usize, u64)> {
+        batched_up_to(None, send_batch_size, timeout, sent).await
+    }
+
+    async fn batched_up_to(
+        send_batch_max_size: Option<usize>,
+        send_batch_size: usize,
+        timeout: u64,
+        sent: &[usize],
+    ) -> Vec<(usize, u64)> {
         let metrics = Arc::new(SelfMetrics::new());
         let (queue, mut out) = queue::bounded("test", 1 << 20, &metrics);
-        let settings = BatchSettings { timeout: Duration::from_secs(timeout), send_batch_size };
+        let timeout = Duration::from_secs(timeout);
+        let settings = BatchSettings { timeout, send_batch_size, send_batch_max_size };
         let (sink, batcher) =
             batch("batch", settings, Arc::new(Fanout { queues: vec![queue] }), &metrics);
         let (_give_up, given_up) = watch::channel(false);
@@ -166,12 +195,22 @@ mod tests {
         assert_eq!(batched(100, 60, &[1, 1]).await, [(2, 2)]);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn no_batch_is_larger_than_it_may_be() {
+        let batches = batched_up_to(Some(4), 4, 60, &[3, 7]).await;
+        assert_eq!(batches, [(4, 1), (4, 1), (2, 1)]);
+    }
+
     #[tokio::test]
     async fn every_source_hears_of_its_own_and_what_is_given_up_is_counted() {
         let metrics = Arc::new(SelfMetrics::new());
         // Room for two of three.
         let (queue, mut out) = queue::bounded("test", 2_000, &metrics);
-        let settings = BatchSettings { timeout: Duration::ZERO, send_batch_size: 1 };
+        let settings = BatchSettings {
+            timeout: Duration::ZERO,
+            send_batch_size: 1,
+            send_batch_max_size: None,
+        };
         let next = Arc::new(Fanout { queues: vec![queue] });
         let (sink, batcher) = batch("batch", settings, next, &metrics);
         let (give_up, given_up) = watch::channel(false);

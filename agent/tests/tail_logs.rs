@@ -24,6 +24,21 @@ async fn lines_come_with_their_pod_and_only_when_they_are_whole() {
 }
 
 #[tokio::test]
+async fn two_lines_that_are_alike_are_not_observed_at_the_same_time() {
+    let node = Node::new();
+    node.append("0.log", &"no runtime wrote this\n".repeat(100));
+    let tailer = node.start();
+    eventually(|| node.texts().len() == 100).await;
+    tailer.stop().await;
+    let records = node.records();
+    assert!(
+        records.is_sorted_by(|one, next| {
+            one.observed_time_unix_nano < next.observed_time_unix_nano
+        })
+    );
+}
+
+#[tokio::test]
 async fn a_rotated_file_is_read_to_its_end_before_its_successor() {
     let node = Node::new();
     node.append("0.log", &entry("1"));

@@ -18,8 +18,13 @@ use self::text::Dialect;
 /// Where a container runtime splits a line.
 const CONTAINERD_SPLITS_AT: usize = 16 * 1024;
 const CRIO_SPLITS_AT: usize = 8 * 1024;
+/// What `container` joins at most.
+const MOST_PARTS: usize = 100;
 /// Between two lines of one file.
 const APART: Duration = Duration::from_micros(1_234_567);
+
+/// A line that is no runtime's.
+pub const FOREIGN: &str = "no container runtime wrote this";
 
 /// How much of it.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +33,9 @@ pub struct Extent {
     pub files: usize,
     /// What services wrote into each; split, they are more lines of the file.
     pub lines_each: usize,
+    /// Whether to leave out what the Collector's operator `container` loses: blanks at the end of parts, and lines that no
+    /// runtime wrote.
+    pub without_lost: bool,
 }
 
 /// Log files below one folder.
@@ -39,6 +47,8 @@ pub struct Corpus {
     pub lines: usize,
     /// How many of these are empty.
     pub empty: usize,
+    /// How many entries they are when the parts of split lines are joined, as far as a runtime marks them: Docker does not.
+    pub entries: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +64,7 @@ impl Corpus {
     /// # Errors
     /// A file cannot be written.
     pub fn write(folder: &Path, extent: Extent, newest: Timestamp) -> io::Result<Self> {
-        let mut corpus = Self { files: Vec::new(), lines: 0, empty: 0 };
+        let mut corpus = Self { files: Vec::new(), lines: 0, empty: 0, entries: 0 };
         let span = APART * u32::try_from(extent.lines_each).unwrap_or(u32::MAX);
         let oldest = newest.checked_sub(span).map_err(io::Error::other)?;
         for number in 0..extent.files {
@@ -68,8 +78,10 @@ impl Corpus {
                 file: BufWriter::new(File::create(&path)?),
                 runtime: [Runtime::Containerd, Runtime::Crio, Runtime::Docker][number % 3],
                 zone: [0, 9, -5][number / 3 % 3],
+                without_lost: extent.without_lost,
                 lines: 0,
                 empty: 0,
+                entries: 0,
             };
             let dialect = Dialect::ALL[number % Dialect::ALL.len()];
             for line in 0..extent.lines_each {
@@ -80,6 +92,7 @@ impl Corpus {
             writer.file.flush()?;
             corpus.lines += writer.lines;
             corpus.empty += writer.empty;
+            corpus.entries += writer.entries;
             corpus.files.push(path);
         }
         Ok(corpus)
@@ -115,8 +128,10 @@ struct Writer {
     runtime: Runtime,
     /// Hours east; CRI-O writes local time.
     zone: i8,
+    without_lost: bool,
     lines: usize,
     empty: usize,
+    entries: usize,
 }
 
 impl Writer {
@@ -160,7 +175,7 @@ impl Writer {
             23 if line.is_multiple_of(7) && file % 6 == 3 => {
                 self.whole(time, stream, &text::long(1_000_000, line))
             }
-            25 if line % 3 == 1 => self.raw(b"no container runtime wrote this"),
+            25 if line % 3 == 1 && !self.without_lost => self.raw(FOREIGN.as_bytes()),
             27 if line % 3 == 1 => self.raw(b""),
             _ => self.whole(time, stream, dialect.line(file, line, time).as_bytes()),
         }
@@ -172,6 +187,10 @@ impl Writer {
             Runtime::Crio => CRIO_SPLITS_AT,
             Runtime::Docker | Runtime::Containerd => CONTAINERD_SPLITS_AT,
         };
+        // The operator ends a line after so many parts.
+        if !matches!(self.runtime, Runtime::Docker) {
+            self.entries += (text.len().div_ceil(at) - 1) / MOST_PARTS;
+        }
         let mut parts = text.chunks(at).peekable();
         while let Some(part) = parts.next() {
             if parts.peek().is_some() {
@@ -191,6 +210,13 @@ impl Writer {
     }
 
     fn partial(&mut self, time: Timestamp, stream: &str, text: &[u8]) -> io::Result<()> {
+        let mut text = text.to_owned();
+        if self.without_lost
+            && let Some(last @ b' ') = text.last_mut()
+        {
+            *last = b'_';
+        }
+        let text = text.as_slice();
         match self.runtime {
             Runtime::Docker => self.docker(time, stream, text),
             Runtime::Crio | Runtime::Containerd => self.cri(time, stream, "P ", text),
@@ -205,6 +231,7 @@ impl Writer {
     }
 
     fn cri(&mut self, time: Timestamp, stream: &str, tag: &str, text: &[u8]) -> io::Result<()> {
+        self.entries += usize::from(tag.starts_with('F'));
         let time = if matches!(self.runtime, Runtime::Crio) {
             let local = Offset::constant(self.zone).to_datetime(time);
             format!("{}{:+03}:00", local.strftime("%Y-%m-%dT%H:%M:%S.%9f"), self.zone)
@@ -217,6 +244,7 @@ impl Writer {
     fn docker(&mut self, time: Timestamp, stream: &str, text: &[u8]) -> io::Result<()> {
         // The driver does the same with what is not UTF-8.
         let text = String::from_utf8_lossy(text);
+        self.entries += 1;
         let time = time.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string();
         let entry = json!({ "log": text, "stream": stream, "time": time });
         self.raw(entry.to_string().as_bytes())

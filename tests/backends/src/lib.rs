@@ -17,7 +17,7 @@ mod sink;
 
 pub use back_end::BackEnd;
 
-pub use corpus::{Corpus, Extent};
+pub use corpus::{Corpus, Extent, FOREIGN};
 pub use loki::{Entry, Loki};
 pub use ports::free_port;
 pub use relay::{Kind, Relay};

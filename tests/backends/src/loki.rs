@@ -13,7 +13,7 @@ use crate::{BackEnd, free_port};
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/loki.yaml");
 /// How far back it is asked.
-const PAST: Duration = Duration::from_secs(6 * 3600);
+const PAST: Duration = Duration::from_secs(3600);
 const MOST_ENTRIES: &str = "1000000";
 
 /// A Loki that runs alone.

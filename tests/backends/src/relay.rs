@@ -52,7 +52,8 @@ impl Relay {
             }
             Kind::Collector => BackEnd::built("collector")?,
         };
-        for (number, config) in configs.iter().enumerate() {
+        let configs = configs.iter().filter(|config| !config.is_empty());
+        for (number, config) in configs.enumerate() {
             let config = config
                 .replace("STATE", &folder.path().display().to_string())
                 .replace("HEALTH_PORT", &health_port.to_string())

@@ -297,7 +297,7 @@ async fn our_own_lines_are_read_from_plain_files() {
             "2026-11-23 17:28:00,123 INFO [checkout::cart] [cart.rs:41] {bracket} resource.service.name=api-python trace_sampled=True] - added"
         ),
         format!(
-            "{{\"level\":\"info\",\"message\":\"added item\",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\",\"trace_flags\":\"01\"}}"
+            "{{\"timestamp\":\"2026-11-23T17:28:00.123456Z\",\"level\":\"info\",\"message\":\"added item\",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\",\"trace_flags\":\"01\"}}"
         ),
         format!(
             "ts=2026-11-23T17:28:00.123456Z level=info target=checkout::cart trace_id={trace} span_id={span} msg=\"added item\""
@@ -312,6 +312,9 @@ async fn our_own_lines_are_read_from_plain_files() {
         assert_eq!(record.trace_id.map(|id| id.to_string()).as_deref(), Some(trace), "{record:?}");
         assert_eq!(record.span_id.map(|id| id.to_string()).as_deref(), Some(span), "{record:?}");
         assert_eq!(record.severity_number, 9, "{record:?}");
+    }
+    for at in [0, 3, 4] {
+        assert_eq!(node.records()[at].time_unix_nano, 1_795_454_880_123_456_000, "{at}");
     }
     assert_eq!(node.records()[2].get("service.name"), Some("api-python"));
 }

@@ -65,9 +65,13 @@ struct Model {
 }
 
 impl Model {
-    fn new() -> Self {
+    fn new(filelog: Option<&str>) -> Self {
+        let node = Node::new();
+        if let Some(filelog) = filelog {
+            node.configure(filelog);
+        }
         Self {
-            node: Node::new(),
+            node,
             tailer: None,
             expected: Vec::new(),
             split: String::new(),
@@ -197,43 +201,83 @@ impl Model {
     }
 }
 
+/// The operator that joins parts, on the kubelet's folder.
+const CONTAINER: &str =
+    "    start_at: beginning\n    include_file_path: true\n    operators: [{type: container}]";
+/// The same done by several operators, on files that match a pattern.
+const RECOMBINE: &str = r#"    start_at: beginning
+    include: ['DIR/*.log']
+    operators:
+    - {type: regex_parser, regex: '^\S+ (?P<stream>\S+) (?P<tag>[PF]) (?P<log>.*)$'}
+    - {type: move, from: attributes.log, to: body}
+    - {type: recombine, combine_field: body, combine_with: '', source_identifier: attributes.stream, is_last_entry: 'attributes.tag == "F"', force_flush_period: 1h}"#;
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(60))]
 
     #[test]
     fn every_line_comes_once(actions in prop::collection::vec(action(), 1..30)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (expected, texts, refused) = runtime.block_on(async {
-            let mut model = Model::new();
-            for action in actions {
-                model.act(action).await;
-            }
-            // What is begun is ended, so that all of it can arrive.
-            model.write(10);
-            if model.tailer.is_none() {
-                model.tailer = Some(model.node.start());
-            }
-            model.settle().await;
-            if let Some(tailer) = model.tailer.take() {
-                tailer.stop().await;
-            }
-            // Nothing comes again after one more start.
-            let tailer = model.node.start();
-            model.write(10);
-            model.tailer = Some(tailer);
-            model.settle().await;
-            if let Some(tailer) = model.tailer.take() {
-                tailer.stop().await;
-            }
-            (model.expected, model.node.texts(), model.refused)
-        });
-        if refused {
-            // What followed a lost delivery on its way may come again; nothing may be missing.
-            for text in &expected {
-                prop_assert!(texts.contains(text), "{text} is missing in {texts:?}");
-            }
-        } else {
-            prop_assert_eq!(texts, expected);
-        }
+        check(actions, None)?;
     }
+}
+
+proptest! {
+    #![proptest_config(config(30))]
+
+    #[test]
+    fn every_line_that_container_joins_comes_once(
+        actions in prop::collection::vec(action(), 1..30),
+    ) {
+        check(actions, Some(CONTAINER))?;
+    }
+
+    #[test]
+    fn every_line_that_recombine_joins_comes_once(
+        actions in prop::collection::vec(action(), 1..30),
+    ) {
+        check(actions, Some(RECOMBINE))?;
+    }
+}
+
+/// Acts, and compares what arrived with what was written.
+#[expect(clippy::unwrap_used, reason = "a test that has no runtime fails")]
+fn check(actions: Vec<Action>, filelog: Option<&str>) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (expected, texts, refused) = runtime.block_on(async {
+        let mut model = Model::new(filelog);
+        for action in actions {
+            model.act(action).await;
+        }
+        // What is begun is ended, so that all of it can arrive.
+        model.write(10);
+        if model.tailer.is_none() {
+            model.tailer = Some(model.node.start());
+        }
+        model.settle().await;
+        if let Some(tailer) = model.tailer.take() {
+            tailer.stop().await;
+        }
+        // Nothing comes again after one more start.
+        let tailer = model.node.start();
+        model.write(10);
+        model.tailer = Some(tailer);
+        model.settle().await;
+        if let Some(tailer) = model.tailer.take() {
+            tailer.stop().await;
+        }
+        (model.expected, model.node.texts(), model.refused)
+    });
+    if refused {
+        // What followed a lost delivery on its way may come again; nothing may be missing.
+        for text in &expected {
+            prop_assert!(texts.contains(text), "{text} is missing in {texts:?}");
+        }
+    } else {
+        prop_assert_eq!(texts, expected);
+    }
+    Ok(())
 }

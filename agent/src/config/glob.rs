@@ -48,27 +48,47 @@ impl PathPattern {
         (!parts.is_empty()).then_some(Self { root, parts })
     }
 
-    /// The files that are there now.
-    pub fn files(&self) -> Vec<PathBuf> {
+    /// The files that are there now, and those that are not at this moment, but whose rotated ones are: `base_of` tells the name of
+    /// a file from that of a rotated one.
+    pub fn files(&self, base_of: fn(&str) -> Option<&str>) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        walk(&self.root, &self.parts, 0, &mut found);
+        walk(&self.root, &self.parts, 0, base_of, &mut found);
         found
     }
 }
 
-fn walk(dir: &Path, parts: &[Part], depth: usize, found: &mut Vec<PathBuf>) {
+fn walk(
+    dir: &Path,
+    parts: &[Part],
+    depth: usize,
+    base_of: fn(&str) -> Option<&str>,
+    found: &mut Vec<PathBuf>,
+) {
     let Some((part, rest)) = parts.split_first() else { return };
     let mut enter = |path: PathBuf| {
-        if rest.is_empty() {
-            if path.is_file() {
-                found.push(path);
-            }
-        } else {
-            walk(&path, rest, depth, found);
+        if !rest.is_empty() {
+            walk(&path, rest, depth, base_of, found);
+        } else if path.is_file() {
+            found.push(path);
         }
     };
     match part {
+        Part::Name(name) if rest.is_empty() && !dir.join(name).is_file() => {
+            if entries(dir).any(|(entry, ..)| base_of(&entry) == Some(name)) {
+                found.push(dir.join(name));
+            }
+        }
         Part::Name(name) => enter(dir.join(name)),
+        Part::Pattern(regex) if rest.is_empty() => {
+            for (name, path, _) in entries(dir) {
+                if regex.is_match(&name) && path.is_file() {
+                    found.push(path);
+                }
+                if let Some(base) = base_of(&name).filter(|base| regex.is_match(base)) {
+                    found.push(dir.join(base));
+                }
+            }
+        }
         Part::Pattern(regex) => {
             for (name, path, _) in entries(dir) {
                 if regex.is_match(&name) {
@@ -77,14 +97,14 @@ fn walk(dir: &Path, parts: &[Part], depth: usize, found: &mut Vec<PathBuf>) {
             }
         }
         Part::Folders => {
-            walk(dir, rest, depth, found);
+            walk(dir, rest, depth, base_of, found);
             if rest.is_empty() {
                 found.extend(entries(dir).map(|(_, path, _)| path).filter(|path| path.is_file()));
             }
             // A symbolic link may lead back to where it lies.
             let folders = entries(dir).filter(|(_, _, is_folder)| *is_folder && depth < MAX_DEPTH);
             for (_, path, _) in folders {
-                walk(&path, parts, depth + 1, found);
+                walk(&path, parts, depth + 1, base_of, found);
             }
         }
     }
@@ -187,7 +207,8 @@ mod tests {
         std::os::unix::fs::symlink(dir.path(), dir.path().join("a/around")).unwrap();
         let found = |glob: &str| {
             let patterns = PathPattern::parse(&format!("{root}/{glob}")).unwrap();
-            let mut files: Vec<_> = patterns.iter().flat_map(PathPattern::files).collect();
+            let mut files: Vec<_> =
+                patterns.iter().flat_map(|pattern| pattern.files(|_| None)).collect();
             files.sort();
             let relative =
                 |path: &PathBuf| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();

@@ -44,7 +44,8 @@ pub(super) fn list(patterns: &[PathPattern], compression: Compression) -> Option
 }
 
 fn list_once(patterns: &[PathPattern], compression: Compression) -> Listing {
-    let paths: BTreeSet<PathBuf> = patterns.iter().flat_map(PathPattern::files).collect();
+    let paths: BTreeSet<PathBuf> =
+        patterns.iter().flat_map(|pattern| pattern.files(base_name)).collect();
     let mut folders: HashMap<&Path, RotatedFiles> = HashMap::new();
     let mut listing = Listing::new();
     for path in &paths {
@@ -62,13 +63,20 @@ fn list_once(patterns: &[PathPattern], compression: Compression) -> Listing {
             Compression::ByName => name.ends_with(".gz"),
             Compression::All => true,
         };
-        let Some(live) = candidate(path, None, gzipped) else { continue };
         let siblings = folders.entry(folder).or_insert_with(|| rotated_files(folder));
         let mut candidates = siblings.get(name).map_or_else(Vec::new, |files| of_one_log(files));
-        candidates.push(live);
+        // In the middle of a rotation there is none.
+        candidates.extend(candidate(path, None, gzipped));
+        if candidates.is_empty() {
+            continue;
+        }
         listing.insert(LogName { container: log.to_owned(), run: None }, candidates);
     }
     listing
+}
+
+fn base_name(name: &str) -> Option<&str> {
+    rotated(name).map(|(base, ..)| base)
 }
 
 /// The log of which a file with this name would be a rotated one.
@@ -180,7 +188,7 @@ mod tests {
         let expected = [
             "app.log: app.log.3 app.log.2 app.log.1 app.log",
             "app.log.bak: app.log.bak",
-            "other.log.1: other.log.1",
+            "other.log: other.log.1",
         ];
         assert_eq!(shown, expected);
         let stamps: Vec<_> =

@@ -201,8 +201,8 @@ impl Worker {
             if matching::base_of(name).is_some_and(|base| self.logs.contains_key(&base)) {
                 return None;
             }
-            let live = live?;
-            if self.logs.values().any(|followed| followed.log.holds(live)) {
+            let held = |live| self.logs.values().any(|followed| followed.log.holds(live));
+            if live.is_some_and(held) {
                 return None;
             }
             // Known by another name: it was moved here.
@@ -210,7 +210,8 @@ impl Worker {
             let committed =
                 committed.filter_map(|position| Some((position.file.as_ref()?, position.offset)));
             let known = self.left.iter().map(|(id, offset)| (id, *offset)).chain(committed);
-            for (id, offset) in known.filter(|(id, _)| id.inode == live.inode) {
+            for (id, offset) in known {
+                let Some(live) = live.filter(|live| live.inode == id.inode) else { continue };
                 if let Ok(Some(_)) = LogFile::resume(live, id, offset, head_bytes) {
                     return Some(Position {
                         file: Some(Arc::clone(id)),

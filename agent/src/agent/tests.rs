@@ -296,3 +296,78 @@ async fn a_second_agent_on_the_same_state_is_refused() {
     let told = Agent::build(&config(state.path())).await.unwrap_err().to_string();
     assert!(told.contains("another agent") && told.contains("--state"), "{told}");
 }
+
+fn with_queue(queue: &str) -> Config {
+    let yaml = format!(
+        "
+receivers: {{otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:0'}}}}}}}}
+exporters: {{otlphttp: {{endpoint: 'http://127.0.0.1:1', sending_queue: {{{queue}}}}}}}
+extensions: {{health_check: {{endpoint: '127.0.0.1:0'}}}}
+service:
+  extensions: [health_check]
+  telemetry: {{metrics: {{address: '127.0.0.1:0'}}}}
+  pipelines: {{logs: {{receivers: [otlp], exporters: [otlphttp]}}}}
+"
+    );
+    Config::from_yaml(&yaml, "test", &HashMap::<&str, &str>::new()).unwrap()
+}
+
+#[tokio::test]
+async fn a_queue_holds_what_its_size_says_and_then_senders_are_told_to_come_back() {
+    for (queue, fit) in [
+        ("queue_size: 3", 3),
+        ("queue_size: 3, sizer: items", 3),
+        ("queue_size: 600, sizer: bytes", 1),
+    ] {
+        let agent = with_exporter(&with_queue(queue), Hanging).await;
+        let agent = Running::start(agent).await;
+        for line in 0..fit {
+            assert_eq!(post_line(agent.otlp_http, line).await, StatusCode::OK, "{queue}: {line}");
+        }
+        let refused = post_line(agent.otlp_http, fit).await;
+        assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS, "{queue}");
+        agent.stop().await;
+    }
+}
+
+/// Holds what it gets until it may go on, and remembers how much that was at most.
+#[derive(Clone, Default)]
+struct Held(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<tokio::sync::Notify>);
+
+impl Exporter for Held {
+    fn export(&self, _: Arc<Batch>) -> Exporting<'_> {
+        let Self(now, most, go_on) = self.clone();
+        Box::pin(async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            go_on.notified().await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            Ok(Answer::default())
+        })
+    }
+}
+
+#[tokio::test]
+async fn as_many_deliveries_are_under_way_as_there_are_consumers() {
+    let held = Held::default();
+    let agent = with_exporter(&with_queue("num_consumers: 3"), held.clone()).await;
+    let metrics = agent.metrics();
+    let agent = Running::start(agent).await;
+    for line in 0..10 {
+        assert_eq!(post_line(agent.otlp_http, line).await, StatusCode::OK);
+    }
+    let all_delivered = "exported_items_total{signal=\"logs\",exporter=\"otlphttp\"} 10\n";
+    let delivered = async {
+        while !metrics.encode().unwrap().contains(all_delivered) {
+            // Only a full set goes on, but for the last one of ten.
+            let delivered = metrics.encode().unwrap();
+            let now = held.0.load(Ordering::SeqCst);
+            if now == 3 || delivered.contains("exporter=\"otlphttp\"} 9\n") {
+                held.2.notify_waiters();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(STOP_LIMIT, delivered).await.expect("all are delivered");
+    assert_eq!(held.1.load(Ordering::SeqCst), 3);
+    agent.stop().await;
+}

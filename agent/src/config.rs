@@ -28,6 +28,7 @@ mod processors;
 mod receivers;
 mod section;
 mod service;
+mod serving;
 mod tls;
 mod units;
 mod yaml;
@@ -61,10 +62,11 @@ pub use self::processors::{
     Action, BatchSettings, Change, MemoryBound, MemoryLimit, Processor, Source as ValueSource,
     Target,
 };
-pub use self::receivers::{Otlp, Receiver};
+pub use self::receivers::{GrpcReceiver, HttpReceiver, Otlp, Receiver};
 pub use self::section::Setting;
 pub use self::service::{Pipeline, Telemetry};
-pub use self::tls::{ClientTls, Pem, TlsVersion};
+pub use self::serving::Serving;
+pub use self::tls::{ClientTls, Pem, ServerTls, TlsVersion};
 
 pub(crate) use self::operators::blocks::SEVERITIES;
 pub(crate) use self::section::listen_address;
@@ -358,8 +360,10 @@ impl Parts {
         drop(root);
         let Everything { receivers, processors, exporters, extensions } = everything;
         check_storage(&receivers, &extensions, &started, findings);
-        let clients = exporters.ready.iter().filter_map(|exporter| exporter.settings.auth());
-        for named in clients {
+        let sending = exporters.ready.iter().filter_map(|exporter| exporter.settings.auth());
+        let receiving = receivers.ready.iter().flat_map(|receiver| receiver.settings.auth());
+        let beside = extensions.ready.iter().filter_map(|extension| extension.settings.auth());
+        for named in sending.chain(receiving).chain(beside) {
             auth::check(named, &extensions, &started, findings);
         }
 
@@ -419,7 +423,7 @@ impl Parts {
 
     /// The page shows one store.
     fn check_web(&self, findings: &Findings) {
-        let web = self.extensions.iter().find(|one| matches!(one.settings, Extension::Web { .. }));
+        let web = self.extensions.iter().find(|one| matches!(one.settings, Extension::Web(_)));
         let stores = self.exporters.iter().filter(|one| matches!(one.settings, Exporter::Store(_)));
         let (Some(web), count) = (web, stores.count()) else { return };
         if count != 1 && findings.faults().is_empty() {
@@ -438,9 +442,8 @@ fn check_storage(
     findings: &Findings,
 ) {
     for receiver in &receivers.ready {
-        let Receiver::Filelog(Filelog { storage: Some(storage), .. }) = &receiver.settings else {
-            continue;
-        };
+        let Receiver::Filelog(filelog) = &receiver.settings else { continue };
+        let Some(storage) = &filelog.storage else { continue };
         let found = extensions.ready.iter().position(|extension| extension.id == *storage);
         let is_storage = |at: &usize| {
             started.contains(at)

@@ -20,6 +20,8 @@ pub struct SelfMetrics {
     pub tail: Tail,
     /// What the OTLP receivers took and refused.
     pub receive: Receive,
+    /// What listeners did not let in.
+    pub serve: Serve,
     /// What left the queues.
     pub export: Export,
     /// What became of data points in the exporter `prometheus` and in the store.
@@ -51,6 +53,15 @@ pub struct Receive {
     pub accepted: Family<SignalTransport, Counter>,
     /// Requests that were refused, by reason.
     pub refused: Family<RefusedRequest, Counter>,
+}
+
+/// Counters of the listeners.
+#[derive(Debug, Default)]
+pub struct Serve {
+    /// Connections that did not get through their TLS handshake, by listener and reason.
+    pub connections_refused: Family<ListenerReason, Counter>,
+    /// Requests whose sender is not let in, by listener and reason.
+    pub requests_denied: Family<ListenerReason, Counter>,
 }
 
 /// Counters of the queues and the exporters behind them.
@@ -115,6 +126,15 @@ pub struct RefusedRequest {
     pub reason: &'static str,
 }
 
+/// A listener, and why it did not let somebody in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ListenerReason {
+    /// The keys that lead to it in the configuration.
+    pub listener: String,
+    /// A short word from a closed set.
+    pub reason: &'static str,
+}
+
 /// A signal, and where it went.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct SignalExporter {
@@ -157,7 +177,7 @@ impl SelfMetrics {
 
     /// All counters at zero, of an agent of whom `target_info` says these labels; without any it is left out.
     pub fn of(target: &[(String, String)]) -> Self {
-        let (tail, receive) = (Tail::default(), Receive::default());
+        let (tail, receive, serve) = (Tail::default(), Receive::default(), Serve::default());
         let (export, points, store) = (Export::default(), Points::default(), Store::default());
         let mut registry = Registry::default();
         if !target.is_empty() {
@@ -196,6 +216,16 @@ impl SelfMetrics {
             "refused_requests",
             "OTLP requests that were refused, by reason",
             receive.refused.clone(),
+        );
+        r.register(
+            "refused_connections",
+            "Connections that did not get through their TLS handshake, by listener and reason",
+            serve.connections_refused.clone(),
+        );
+        r.register(
+            "denied_requests",
+            "Requests whose sender shows no credentials that a listener knows, by reason",
+            serve.requests_denied.clone(),
         );
         r.register(
             "exported_items",
@@ -250,7 +280,7 @@ impl SelfMetrics {
             "Writes of the embedded store that failed and were tried again, by reason",
             store.write_errors.clone(),
         );
-        Self { tail, receive, export, points, store, registry }
+        Self { tail, receive, serve, export, points, store, registry }
     }
 
     /// Every counter in the OpenMetrics text format.

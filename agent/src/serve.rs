@@ -13,10 +13,13 @@ use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+use crate::tls::ServerSide;
 
 /// Connections that one listener holds at a time; further ones wait in the kernel's backlog.
 const MAX_CONNECTIONS: usize = 512;
@@ -40,7 +43,17 @@ pub const GRACE: Duration = Duration::from_millis(800);
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    http2_only: bool,
+    protocol: Protocol,
+    /// How connections are secured, if they are.
+    secured: Option<Arc<ServerSide>>,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy)]
+enum Protocol {
+    Http1,
+    /// With so many requests under way on one connection.
+    Http2(u32),
 }
 
 impl Listener {
@@ -51,13 +64,26 @@ impl Listener {
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address, http2_only: false })
+        Ok(Self { socket, address, protocol: Protocol::Http1, secured: None })
     }
 
     /// Speaks HTTP/2 only, as gRPC wants it.
     #[must_use]
-    pub fn http2_only(mut self) -> Self {
-        self.http2_only = true;
+    pub fn http2_only(self) -> Self {
+        self.http2_with(MAX_CONCURRENT_STREAMS)
+    }
+
+    /// The same, with so many requests under way on one connection.
+    #[must_use]
+    pub fn http2_with(mut self, max_concurrent_streams: u32) -> Self {
+        self.protocol = Protocol::Http2(max_concurrent_streams);
+        self
+    }
+
+    /// Serves only those who get through a TLS handshake.
+    #[must_use]
+    pub fn secured(mut self, side: ServerSide) -> Self {
+        self.secured = Some(Arc::new(side));
         self
     }
 
@@ -82,7 +108,15 @@ impl Listener {
             match accepted {
                 Ok((stream, permit)) => {
                     let (router, stop) = (router.clone(), stop.clone());
-                    connections.spawn(connection(stream, router, self.http2_only, stop, permit));
+                    let secured = self.secured.clone();
+                    connections.spawn(connection(
+                        stream,
+                        router,
+                        self.protocol,
+                        secured,
+                        stop,
+                        permit,
+                    ));
                 }
                 Err(error) => {
                     tracing::warn!(address = %self.address, %error,
@@ -109,7 +143,8 @@ impl Listener {
 async fn connection(
     stream: TcpStream,
     router: Router,
-    http2_only: bool,
+    protocol: Protocol,
+    secured: Option<Arc<ServerSide>>,
     stop: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 ) {
@@ -123,12 +158,35 @@ async fn connection(
         },
         _ = stopped.wait_for(|stop| *stop) => return,
     }
+    let Some(side) = secured else { return served(stream, router, protocol, stop).await };
+    let shaken = async {
+        let mut stream = BufReader::new(side.accept(stream).await?);
+        // As above: neither protocol's timers run before the first byte.
+        let first = timeout(HEADER_TIMEOUT, stream.fill_buf()).await.ok()?.ok()?;
+        (!first.is_empty()).then_some(stream)
+    };
+    let shaken = tokio::select! {
+        shaken = shaken => shaken,
+        _ = stopped.wait_for(|stop| *stop) => None,
+    };
+    if let Some(stream) = shaken {
+        served(stream, router, protocol, stop).await;
+    }
+}
+
+/// Speaks HTTP with whoever is there.
+async fn served(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    router: Router,
+    protocol: Protocol,
+    stop: watch::Receiver<bool>,
+) {
     let (io, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
-    if http2_only {
+    if let Protocol::Http2(max_concurrent_streams) = protocol {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE_INTERVAL)
-            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+            .max_concurrent_streams(max_concurrent_streams)
             .max_header_list_size(MAX_HEADER_BYTES)
             .serve_connection(io, service);
         until_stopped(connection, stop, |connection| connection.graceful_shutdown()).await;

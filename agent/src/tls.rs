@@ -7,8 +7,10 @@ mod client;
 mod connect;
 mod explain;
 mod material;
+mod server;
 
 pub use self::connect::{Connector, Distrust, Stream};
+pub use self::server::ServerSide;
 
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use super::{Agent, BuildError, Queued, Served, TAILER_STOPPED, ToStore, metrics_router};
 use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode};
 
-use crate::auth::Credentials;
+use crate::auth::{Credentials, Guard, Refuse};
 use crate::config::{
-    Auth, Authenticator, Component, Config, Exporter as ExporterSettings, Extension, Filelog, Otlp,
-    Pipeline, QueueSettings, Receiver, Setting, listen_address,
+    Auth, Authenticator, Component, Config, Exporter as ExporterSettings, Extension, Filelog,
+    GrpcReceiver, HttpReceiver, Otlp, Pipeline, QueueSettings, Receiver, Serving, Setting,
+    listen_address,
 };
 use crate::export::Exporter;
 use crate::export::debug::Debug;
@@ -22,7 +25,7 @@ use crate::export::prometheus::{self, Prometheus};
 use crate::fanout::Fanout;
 use crate::health::{self, Readiness};
 use crate::process::Batcher;
-use crate::receive::Receivers;
+use crate::receive::{Receivers, denied_by_grpc, denied_by_http};
 use crate::route::Routes;
 use crate::samples::Naming;
 use crate::samples::names;
@@ -32,8 +35,13 @@ use crate::sink::Sink;
 use crate::state_lock::StateLock;
 use crate::store::{self, Store};
 use crate::tail::{self, Tailer};
-use crate::tls::Connector;
+use crate::tls::{Connector, ServerSide};
 use crate::{pod_logs, process, queue, web};
+
+/// What a listener's clients speak, and how one that is not let in is told so.
+const GRPC: (&[u8], Refuse) = (b"h2", denied_by_grpc);
+const OTLP_HTTP: (&[u8], Refuse) = (b"http/1.1", denied_by_http);
+const HTTP: (&[u8], Refuse) = (b"http/1.1", denied);
 
 /// Opens an exporter; a test puts its own in the place of those that are configured.
 pub(super) type Open<'a> = &'a mut dyn FnMut(
@@ -52,7 +60,7 @@ pub(super) struct Builder<'a> {
     tailers: Vec<Tailer>,
     batchers: Vec<Batcher>,
     /// What exporters serve, to be bound.
-    scraped: Vec<(String, Setting, Router)>,
+    scraped: Vec<(String, Serving, Router)>,
 }
 
 impl<'a> Builder<'a> {
@@ -87,9 +95,10 @@ impl<'a> Builder<'a> {
         for extension in &self.config.extensions {
             self.extension(extension).await?;
         }
-        for (what, endpoint, router) in std::mem::take(&mut self.scraped) {
-            let listener = bind("the Prometheus exporter", &endpoint).await?;
-            self.rest.push(Served { what, listener, router });
+        for (what, serving, router) in std::mem::take(&mut self.scraped) {
+            let listener = bind("the Prometheus exporter", &serving.endpoint).await?;
+            let served = self.served(what, listener, router, &serving, HTTP)?;
+            self.rest.push(served);
         }
         if let Some(address) = &self.config.telemetry.metrics {
             let listener = bind("the agent's own metrics", address).await?;
@@ -208,7 +217,7 @@ impl<'a> Builder<'a> {
                 };
                 let exporter = Prometheus::new(&component.id, scraped, Arc::clone(&self.metrics));
                 let what = format!("exporters::{}", component.id);
-                self.scraped.push((what, settings.endpoint.clone(), exporter.router()));
+                self.scraped.push((what, settings.serving.clone(), exporter.router()));
                 Ok(Box::new(exporter))
             }
         }
@@ -223,6 +232,26 @@ impl<'a> Builder<'a> {
         Ok(Some(Arc::new(Credentials::new(auth)?)))
     }
 
+    /// What is served on `listener`, secured and guarded as the configuration says.
+    fn served(
+        &self,
+        what: String,
+        mut listener: Listener,
+        mut router: Router,
+        serving: &Serving,
+        (protocol, refuse): (&[u8], Refuse),
+    ) -> Result<Served, BuildError> {
+        if let Some(tls) = &serving.tls {
+            let metrics = Arc::clone(&self.metrics);
+            listener = listener.secured(ServerSide::new(tls, &[protocol], &what, metrics)?);
+        }
+        if let Some(auth) = serving.auth.as_ref().and_then(|named| self.auth(named)) {
+            let guard = Guard::new(auth, &what, Arc::clone(&self.metrics))?;
+            router = guard.before(router, refuse);
+        }
+        Ok(Served { what, listener, router })
+    }
+
     /// The extension that is named; the configuration has it.
     fn auth(&self, named: &Authenticator) -> Option<&'a Auth> {
         let extension = self.config.extensions.iter().find(|one| one.id == named.id.text)?;
@@ -235,15 +264,22 @@ impl<'a> Builder<'a> {
     async fn otlp(&mut self, id: &str, otlp: &Otlp, routes: Routes) -> Result<(), BuildError> {
         let signals = routes.signals();
         let receivers = Receivers::new(Arc::new(routes), Arc::clone(&self.metrics), &signals);
-        if let Some(address) = &otlp.grpc {
-            let listener = bind("OTLP/gRPC", address).await?.http2_only();
+        if let Some(GrpcReceiver { serving, max_message_bytes, max_concurrent_streams }) =
+            &otlp.grpc
+        {
+            let listener = bind("OTLP/gRPC", &serving.endpoint).await?;
+            let listener = listener.http2_with(*max_concurrent_streams);
+            let router = receivers.with_max_body_bytes(*max_message_bytes).grpc();
             let what = format!("receivers::{id}::grpc");
-            self.sources.push(Served { what, listener, router: receivers.grpc() });
+            let served = self.served(what, listener, router, serving, GRPC)?;
+            self.sources.push(served);
         }
-        if let Some(address) = &otlp.http {
-            let listener = bind("OTLP/HTTP", address).await?;
+        if let Some(HttpReceiver { serving, max_body_bytes }) = &otlp.http {
+            let listener = bind("OTLP/HTTP", &serving.endpoint).await?;
+            let router = receivers.with_max_body_bytes(*max_body_bytes).http();
             let what = format!("receivers::{id}::http");
-            self.sources.push(Served { what, listener, router: receivers.http() });
+            let served = self.served(what, listener, router, serving, OTLP_HTTP)?;
+            self.sources.push(served);
         }
         Ok(())
     }
@@ -290,16 +326,21 @@ impl<'a> Builder<'a> {
                 let router = health::router(self.readiness.clone());
                 self.rest.push(Served { what, listener, router });
             }
-            Extension::Web { endpoint } => {
+            Extension::Web(serving) => {
                 // The configuration has exactly one store where it has a page.
                 let Some(store) = self.stores.first().cloned() else { return Ok(()) };
-                let listener = bind("the page", endpoint).await?;
+                let listener = bind("the page", &serving.endpoint).await?;
                 let router = web::router(store, listener.address());
-                self.rest.push(Served { what, listener, router });
+                let served = self.served(what, listener, router, serving, HTTP)?;
+                self.rest.push(served);
             }
         }
         Ok(())
     }
+}
+
+fn denied(_: &HeaderMap, message: &str) -> Response {
+    (StatusCode::UNAUTHORIZED, format!("{message}\n")).into_response()
 }
 
 /// The pipelines that name the receiver `at`.

@@ -41,6 +41,9 @@ impl Credentials {
                     value: Reloaded::new(files, RELOAD_INTERVAL, value)?,
                 })
             }
+            Auth::BasicServer { .. } => {
+                Err(Unusable::new("an authenticator with htpasswd", "it has nothing to show"))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Secret, Secrets};
+use crate::config::{Secret, Secrets, Setting};
 use crate::reload::{Unusable, read};
 
 /// The secrets; there is at least one, and none is empty.
@@ -13,15 +13,31 @@ pub(super) fn load(secrets: &Secrets) -> Result<Vec<String>, Unusable> {
         }
         Secrets::File(file) => file,
     };
-    let bytes = read(file.text.as_ref()).map_err(|why| Unusable::new(called(secrets), why))?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| Unusable::new(called(secrets), "it is not UTF-8"))?;
+    let text = content(file)?;
     let lines: Vec<_> =
         text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     if lines.is_empty() {
         return Err(Unusable::new(called(secrets), "it is empty"));
     }
     Ok(lines)
+}
+
+/// Everything that stands there, line for line.
+pub(super) fn text(secrets: &Secrets) -> Result<String, Unusable> {
+    match secrets {
+        Secrets::Here(_, texts) => {
+            Ok(texts.iter().map(|Secret(text)| text.as_str()).collect::<Vec<_>>().join("\n"))
+        }
+        Secrets::File(file) => content(file),
+    }
+}
+
+fn content(file: &Setting) -> Result<String, Unusable> {
+    let unusable = |why: &dyn std::fmt::Display| {
+        Unusable::new(format_args!("{} of {}", file.text, file.from), why)
+    };
+    let bytes = read(file.text.as_ref()).map_err(|why| unusable(&why))?;
+    String::from_utf8(bytes).map_err(|_| unusable(&"it is not UTF-8"))
 }
 
 /// What messages call them.

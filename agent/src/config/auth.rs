@@ -42,6 +42,13 @@ pub enum Auth {
         /// The password.
         password: Secrets,
     },
+    /// The names and passwords of those who are let in, as `htpasswd` writes them.
+    BasicServer {
+        /// Those that stand in the configuration.
+        inline: Option<Secrets>,
+        /// The file of others.
+        file: Option<Secrets>,
+    },
 }
 
 /// What a component names by `auth::authenticator`.
@@ -56,6 +63,11 @@ pub struct Authenticator {
 /// The key `auth` of a component that sends.
 pub(super) fn of_client(component: &mut Section<'_>) -> Option<Authenticator> {
     named(component, true)
+}
+
+/// The key `auth` of a component that listens.
+pub(super) fn of_server(component: &mut Section<'_>) -> Option<Authenticator> {
+    named(component, false)
 }
 
 fn named(component: &mut Section<'_>, is_client: bool) -> Option<Authenticator> {
@@ -86,6 +98,9 @@ pub(super) fn check(
         Some((_, Extension::Auth(auth))) if *is_client && !auth.is_client() => {
             "has no client_auth, so it has nothing to show to a server"
         }
+        Some((_, Extension::Auth(auth))) if !*is_client && !auth.is_server() => {
+            "has no htpasswd, so it knows nobody who could be let in"
+        }
         Some((false, Extension::Auth(_))) => "is not in service::extensions, so it is not started",
         Some((true, Extension::Auth(_))) => return,
         Some(_) => "is no extension that authenticates: bearertokenauth and basicauth are",
@@ -96,6 +111,10 @@ pub(super) fn check(
 impl Auth {
     fn is_client(&self) -> bool {
         matches!(self, Self::Bearer { .. } | Self::BasicClient { .. })
+    }
+
+    fn is_server(&self) -> bool {
+        matches!(self, Self::Bearer { .. } | Self::BasicServer { .. })
     }
 }
 
@@ -130,8 +149,27 @@ pub(super) fn bearer(section: &mut Section<'_>) -> Option<Extension> {
 }
 
 pub(super) fn basic(section: &mut Section<'_>) -> Option<Extension> {
-    if !section.has("client_auth") {
-        section.fault("client_auth is missing: a name and a password to show");
+    let (is_client, is_server) = (section.has("client_auth"), section.has("htpasswd"));
+    let mut server = section.section("htpasswd");
+    let (inline, file) = (server.text("inline"), server.setting("file"));
+    if is_client == is_server {
+        section.fault(
+            "exactly one of client_auth (what is shown) and htpasswd (who is let in) must be there",
+        );
+        server.ask_for_all();
+        section.ask_for_all();
+        return None;
+    }
+    if is_server {
+        if inline.is_none() && file.is_none() {
+            server.fault("one of inline and file must be there");
+            return None;
+        }
+        let inline = match inline {
+            Some(inline) => Some(secrets(&mut server, "inline", vec![inline], |_| true)?),
+            None => None,
+        };
+        return Some(Extension::Auth(Auth::BasicServer { inline, file: file.map(Secrets::File) }));
     }
     let mut client = section.section("client_auth");
     let username = one(&mut client, "username", "username_file", |name| !name.contains(':'));

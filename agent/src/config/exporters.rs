@@ -8,6 +8,7 @@ use super::component::{ALL_SIGNALS, Kind, Signal};
 use super::delivery::{Delivery, QueueSettings, delivery, usual_delivery};
 use super::http_client::{HttpClient, headers, http_client, http_url};
 use super::section::{Section, Setting, listen_address};
+use super::serving::{Serving, serving};
 use super::tls::{self, ClientTls};
 
 /// An exporter and its settings.
@@ -178,8 +179,8 @@ pub struct Store {
 /// The `prometheus` exporter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prometheus {
-    /// Where scrapers find `/metrics`.
-    pub endpoint: Setting,
+    /// Where scrapers find `/metrics`, and which of them are let in.
+    pub serving: Serving,
     /// Stands before every name, with `_` between.
     pub namespace: String,
     /// Labels of every series.
@@ -212,13 +213,14 @@ impl Exporter {
         }
     }
 
-    /// What it shows to be let in.
+    /// What it shows to be let in, or whom it lets in.
     pub(super) fn auth(&self) -> Option<&Authenticator> {
         match self {
             Self::Loki(loki) => loki.client.auth.as_ref(),
             Self::Otlp(otlp) => otlp.auth.as_ref(),
             Self::OtlpHttp(otlp) => otlp.client.auth.as_ref(),
-            Self::Debug(_) | Self::File(_) | Self::Store(_) | Self::Prometheus(_) => None,
+            Self::Prometheus(prometheus) => prometheus.serving.auth.as_ref(),
+            Self::Debug(_) | Self::File(_) | Self::Store(_) => None,
         }
     }
 }
@@ -428,9 +430,9 @@ fn prometheus(section: &mut Section<'_>) -> Option<Exporter> {
         "endpoint",
         "the address on which scrapers find /metrics, such as 0.0.0.0:8889",
     )?;
-    let endpoint = section.listen("endpoint", ":8889");
+    let serving = serving(section, ":8889");
     Some(Exporter::Prometheus(Prometheus {
-        endpoint,
+        serving,
         namespace: section.text("namespace").unwrap_or_default(),
         const_labels: section.text_map("const_labels"),
         send_timestamps: section.bool("send_timestamps", false),

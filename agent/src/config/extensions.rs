@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::auth::{self, Auth};
+use super::auth::{self, Auth, Authenticator};
 use super::component::Kind;
 use super::section::{Section, Setting};
+use super::serving::{Serving, serving};
 
 /// An extension and its settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +23,17 @@ pub enum Extension {
         endpoint: Setting,
     },
     /// The page and the read API.
-    Web {
-        /// Where.
-        endpoint: Setting,
-    },
+    Web(Serving),
+}
+
+impl Extension {
+    /// Whom it lets in.
+    pub(super) fn auth(&self) -> Option<&Authenticator> {
+        match self {
+            Self::Web(serving) => serving.auth.as_ref(),
+            Self::Auth(_) | Self::FileStorage { .. } | Self::HealthCheck { .. } => None,
+        }
+    }
 }
 
 pub(super) const KINDS: &[Kind<Extension>] = &[
@@ -59,5 +67,5 @@ fn health_check(section: &mut Section<'_>) -> Option<Extension> {
 }
 
 fn web(section: &mut Section<'_>) -> Option<Extension> {
-    Some(Extension::Web { endpoint: section.listen("endpoint", "localhost:9880") })
+    Some(Extension::Web(serving(section, "localhost:9880")))
 }

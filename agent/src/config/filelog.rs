@@ -205,7 +205,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Receiver> {
     let cutting = cutting(section, is_own);
     let described = described(section);
     let parser = if is_own { LineParser::Own } else { line_parser(section, &described)? };
-    Some(Receiver::Filelog(Filelog {
+    Some(Receiver::Filelog(Box::new(Filelog {
         files: files?,
         exclude,
         exclude_older_than: (!older.is_zero()).then_some(older),
@@ -218,7 +218,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Receiver> {
         max_open_files: usize::try_from(max_open_files).unwrap_or(usize::MAX),
         fingerprint_bytes: usize::try_from(fingerprint).unwrap_or(usize::MAX),
         storage,
-    }))
+    })))
 }
 
 fn include(section: &mut Section<'_>) -> Option<Files> {

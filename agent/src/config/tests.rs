@@ -67,7 +67,7 @@ fn over(first: &str, second: &str) -> Result<Config, ConfigError> {
 fn a_protocol_without_settings_has_its_defaults_and_one_that_is_not_named_is_not_served() {
     let config = Config::from_yaml(SMALL, "c.yaml", &HashMap::new()).unwrap();
     let Receiver::Otlp(otlp) = &config.receivers[0].settings else { panic!("{config:?}") };
-    assert_eq!(otlp.grpc.as_ref().unwrap().text, "localhost:4317");
+    assert_eq!(otlp.grpc.as_ref().unwrap().serving.endpoint.text, "localhost:4317");
     assert_eq!(otlp.http, None);
     assert_eq!(config.telemetry.metrics, None, "nothing is added to what is named");
 }
@@ -239,6 +239,8 @@ fn every_key_is_in_the_documented_table_of_its_component_and_no_other() {
     let client = asked_of("{}", |section| tls::grpc_client(section, true));
     assert_eq!(client, documented("`tls` of exporters"));
     assert_eq!(client, asked_of("{}", |section| tls::http_client(section, true)));
+    let server = asked_of("tls: {cert_file: a, key_file: b}", tls::server);
+    assert_eq!(server, documented("`tls` of what listens"));
     let delivery = asked_of("{}", delivery::usual_delivery);
     assert_eq!(delivery, documented("`sending_queue` and `retry_on_failure`"));
     for kind in &operators::KINDS {
@@ -439,7 +441,12 @@ fn an_authenticator_is_an_extension_that_is_started_and_has_something_to_show() 
             "[bearertokenauth/a]",
             "::tokens (c.yaml:3): empty",
         ),
-        ("{authenticator: basicauth}", "{basicauth: {}}", "[basicauth]", "client_auth is missing"),
+        (
+            "{authenticator: basicauth}",
+            "{basicauth: {}}",
+            "[basicauth]",
+            "exactly one of client_auth",
+        ),
         (
             "{authenticator: basicauth}",
             "{basicauth: {client_auth: {username: 'a:b', password: hidden}}}",

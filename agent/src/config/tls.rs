@@ -44,6 +44,21 @@ pub struct ClientTls {
     pub reload_interval: Duration,
 }
 
+/// What a server goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The keys that lead to these settings, for a remedy.
+    pub path: String,
+    /// The server's certificate and its key.
+    pub own: (Pem, Pem),
+    /// The CAs that must have signed a client's certificate; without them clients need none.
+    pub client_ca: Option<Pem>,
+    /// The oldest and the newest version that is spoken.
+    pub versions: (TlsVersion, TlsVersion),
+    /// How often, at most, files are looked at for changes.
+    pub reload_interval: Duration,
+}
+
 /// A new certificate is in use this soon; to look costs a system call for each file.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -104,6 +119,21 @@ fn client(section: &mut Section<'_>) -> ClientTls {
         reload_interval: section.duration("reload_interval", RELOAD_INTERVAL),
         ..unset
     }
+}
+
+/// `tls` of something that listens, if it is there.
+pub(super) fn server(component: &mut Section<'_>) -> Option<ServerTls> {
+    let is_there = component.has("tls");
+    let mut section = component.section("tls");
+    let own = own(&mut section);
+    if is_there && own.is_none() {
+        section.fault("cert_file and key_file must be there: a server shows a certificate");
+    }
+    let client_ca = section.setting("client_ca_file").map(Pem::File);
+    let versions = versions(&mut section);
+    let reload_interval = section.duration("reload_interval", RELOAD_INTERVAL);
+    let path = section.path().to_owned();
+    Some(ServerTls { path, own: own?, client_ca, versions, reload_interval })
 }
 
 fn own(section: &mut Section<'_>) -> Option<(Pem, Pem)> {

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::limits::{BODY_TIMEOUT, MAX_BODY_BYTES, MAX_BYTES_UNDER_WAY};
+use super::limits::{BODY_TIMEOUT, MAX_BYTES_UNDER_WAY};
 use super::refusal::Refusal;
 
 /// The bytes that requests may hold while they are read, shared by all of them.
@@ -29,23 +29,25 @@ impl Budget {
         Self(Arc::new(Semaphore::new(MAX_BYTES_UNDER_WAY)))
     }
 
-    /// Reads `body` to its end.
-    pub(super) async fn read(&self, body: Body) -> Result<ReadBody, Refusal> {
+    /// Reads `body` to its end, if that comes before `most` bytes.
+    pub(super) async fn read(&self, body: Body, most: usize) -> Result<ReadBody, Refusal> {
         // Said beforehand: refused before a byte is read.
-        if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-            return Err(Refusal::BodyTooLarge);
+        if body.size_hint().lower() > most as u64 {
+            return Err(Refusal::BodyTooLarge(most));
         }
-        timeout(BODY_TIMEOUT, self.read_frames(body)).await.unwrap_or(Err(Refusal::Incomplete))
+        timeout(BODY_TIMEOUT, self.read_frames(body, most))
+            .await
+            .unwrap_or(Err(Refusal::Incomplete))
     }
 
-    async fn read_frames(&self, mut body: Body) -> Result<ReadBody, Refusal> {
+    async fn read_frames(&self, mut body: Body, most: usize) -> Result<ReadBody, Refusal> {
         let mut read = ReadBody { bytes: BytesMut::new(), _share: None };
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Refusal::Incomplete)?.into_data() else { continue };
-            if read.bytes.len() + data.len() > MAX_BODY_BYTES {
-                return Err(Refusal::BodyTooLarge);
+            if read.bytes.len() + data.len() > most {
+                return Err(Refusal::BodyTooLarge(most));
             }
-            let more = u32::try_from(data.len()).map_err(|_| Refusal::BodyTooLarge)?;
+            let more = u32::try_from(data.len()).map_err(|_| Refusal::BodyTooLarge(most))?;
             let more =
                 Arc::clone(&self.0).try_acquire_many_owned(more).map_err(|_| Refusal::Busy)?;
             match &mut read._share {
@@ -70,15 +72,15 @@ impl ReadBody {
     }
 }
 
-/// Decompresses `gzip`, which may hold several members, up to the limit.
-pub(super) fn gunzip(gzip: &[u8]) -> Result<Vec<u8>, Refusal> {
+/// Decompresses `gzip`, which may hold several members, up to `most` bytes.
+pub(super) fn gunzip(gzip: &[u8], most: usize) -> Result<Vec<u8>, Refusal> {
     let mut plain = Vec::new();
     MultiGzDecoder::new(gzip)
-        .take(MAX_BODY_BYTES as u64 + 1)
+        .take(most as u64 + 1)
         .read_to_end(&mut plain)
         .map_err(|error| Refusal::Malformed(format!("not gzip: {error}")))?;
-    if plain.len() > MAX_BODY_BYTES {
-        return Err(Refusal::BodyTooLarge);
+    if plain.len() > most {
+        return Err(Refusal::BodyTooLarge(most));
     }
     Ok(plain)
 }

@@ -4,8 +4,6 @@
 //! anyone can reckon what it will take (`scan.rs`), and answers a large one with `OUT_OF_RANGE`,
 //! which OTLP's senders try again for ever. Status and codes are tonic's.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -20,7 +18,7 @@ use tonic::Status;
 
 use super::body::ReadBody;
 use super::decode::Format;
-use super::intake::{Intake, Wire};
+use super::intake::{Entry, Intake, Wire};
 use super::refusal::Refusal;
 use super::rpc_status::RpcStatus;
 use super::signal::{Logs, Metrics, Signal, Traces};
@@ -35,16 +33,17 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip");
 
-pub(super) fn router(intake: Arc<Intake>, signals: &[config::Signal]) -> Router {
-    let route = |router: Router<Arc<Intake>>, signal: &config::Signal| match signal {
+pub(super) fn router(entry: Entry, signals: &[config::Signal]) -> Router {
+    let route = |router: Router<Entry>, signal: &config::Signal| match signal {
         config::Signal::Traces => router.route(Traces::GRPC_PATH, post(export::<Traces>)),
         config::Signal::Metrics => router.route(Metrics::GRPC_PATH, post(export::<Metrics>)),
         config::Signal::Logs => router.route(Logs::GRPC_PATH, post(export::<Logs>)),
     };
-    signals.iter().fold(Router::new(), route).fallback(unimplemented).with_state(intake)
+    signals.iter().fold(Router::new(), route).fallback(unimplemented).with_state(entry)
 }
 
-async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request) -> Response {
+async fn export<S: Signal>(State(entry): State<Entry>, request: Request) -> Response {
+    let Entry { intake, max_body_bytes } = entry;
     let (head, body) = request.into_parts();
     if !is_grpc(&head.headers) {
         intake.refused::<S>(TRANSPORT, &Refusal::ContentType);
@@ -52,8 +51,8 @@ async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request) 
         let message = Refusal::ContentType.to_string();
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response();
     }
-    let answer = match intake.budget.read(body).await {
-        Ok(body) => take::<S>(&intake, &head.headers, body).await,
+    let answer = match intake.budget.read(body, max_body_bytes).await {
+        Ok(body) => take::<S>(&intake, &head.headers, body, max_body_bytes).await,
         Err(refusal) => Err(refusal),
     };
     match answer {
@@ -69,13 +68,14 @@ async fn take<S: Signal>(
     intake: &Intake,
     headers: &HeaderMap,
     body: ReadBody,
+    max_body_bytes: usize,
 ) -> Result<S::Response, Refusal> {
     let gzip = match headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes) {
         _ if !is_compressed(body.as_slice())? => false,
         Some(b"gzip") => true,
         _ => return Err(Refusal::Encoding),
     };
-    let wire = Wire { transport: TRANSPORT, format: Format::Protobuf, gzip };
+    let wire = Wire { transport: TRANSPORT, format: Format::Protobuf, gzip, max_body_bytes };
     intake.take::<S>(wire, body.skip(FRAME_HEADER_BYTES)).await
 }
 
@@ -120,6 +120,15 @@ fn failure(refusal: &Refusal) -> Response {
     let mut response: Response = status.into_http();
     response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED_ENCODINGS);
     response
+}
+
+/// Who is not let in is told so, in the words of whatever they speak.
+pub(crate) fn denied(headers: &HeaderMap, message: &str) -> Response {
+    if is_grpc(headers) {
+        Status::unauthenticated(message).into_http()
+    } else {
+        (StatusCode::UNAUTHORIZED, message.to_owned()).into_response()
+    }
 }
 
 async fn unimplemented() -> Response {

@@ -1,8 +1,6 @@
 //! OTLP/HTTP: protobuf and JSON, plain or with gzip. Errors are `google.rpc.Status`, in the format
 //! of the request.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -15,7 +13,7 @@ use serde::Serialize;
 use tonic::Code;
 
 use super::decode::Format;
-use super::intake::{Intake, Wire};
+use super::intake::{Entry, Wire};
 use super::json;
 use super::limits;
 use super::refusal::Refusal;
@@ -25,8 +23,8 @@ use crate::config;
 
 const TRANSPORT: &str = "http";
 
-pub(super) fn router(intake: Arc<Intake>, signals: &[config::Signal]) -> Router {
-    let route = |router: Router<Arc<Intake>>, signal: &config::Signal| match signal {
+pub(super) fn router(entry: Entry, signals: &[config::Signal]) -> Router {
+    let route = |router: Router<Entry>, signal: &config::Signal| match signal {
         config::Signal::Traces => router.route(Traces::HTTP_PATH, post(export::<Traces>)),
         config::Signal::Metrics => router.route(Metrics::HTTP_PATH, post(export::<Metrics>)),
         config::Signal::Logs => router.route(Logs::HTTP_PATH, post(export::<Logs>)),
@@ -36,16 +34,16 @@ pub(super) fn router(intake: Arc<Intake>, signals: &[config::Signal]) -> Router 
         .fold(Router::new(), route)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .with_state(intake)
+        .with_state(entry)
 }
 
-async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request) -> Response {
+async fn export<S: Signal>(State(entry): State<Entry>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let format = format(&head.headers);
-    match answer::<S>(&intake, format, &head.headers, body).await {
+    match answer::<S>(&entry, format, &head.headers, body).await {
         Ok((format, message)) => encode(StatusCode::OK, format, &message),
         Err(refusal) => {
-            intake.refused::<S>(TRANSPORT, &refusal);
+            entry.intake.refused::<S>(TRANSPORT, &refusal);
             let status = RpcStatus::from(&refusal);
             let mut response = encode(refusal.http(), format.unwrap_or(Format::Json), &status);
             if refusal.is_retryable() {
@@ -58,7 +56,7 @@ async fn export<S: Signal>(State(intake): State<Arc<Intake>>, request: Request) 
 }
 
 async fn answer<S: Signal>(
-    intake: &Intake,
+    entry: &Entry,
     format: Option<Format>,
     headers: &HeaderMap,
     body: Body,
@@ -69,9 +67,16 @@ async fn answer<S: Signal>(
         "gzip" => true,
         _ => return Err(Refusal::Encoding),
     };
-    let body = intake.budget.read(body).await?;
-    let wire = Wire { transport: TRANSPORT, format, gzip };
+    let Entry { intake, max_body_bytes } = entry;
+    let body = intake.budget.read(body, *max_body_bytes).await?;
+    let wire = Wire { transport: TRANSPORT, format, gzip, max_body_bytes: *max_body_bytes };
     Ok((format, intake.take::<S>(wire, body).await?))
+}
+
+/// Who is not let in is told so.
+pub(crate) fn denied(headers: &HeaderMap, message: &str) -> Response {
+    let body = RpcStatus::new(Code::Unauthenticated, message);
+    encode(StatusCode::UNAUTHORIZED, format(headers).unwrap_or(Format::Json), &body)
 }
 
 async fn method_not_allowed(headers: HeaderMap) -> Response {

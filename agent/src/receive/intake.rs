@@ -25,6 +25,14 @@ pub(super) struct Intake {
     decoding: Semaphore,
 }
 
+/// The way in by one protocol.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) intake: Arc<Intake>,
+    /// Bytes of one request's body, as sent and unzipped.
+    pub(super) max_body_bytes: usize,
+}
+
 /// How a body comes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wire {
@@ -32,6 +40,8 @@ pub(super) struct Wire {
     pub(super) transport: &'static str,
     pub(super) format: Format,
     pub(super) gzip: bool,
+    /// What it may have when it is unzipped.
+    pub(super) max_body_bytes: usize,
 }
 
 impl Intake {
@@ -78,7 +88,7 @@ impl Intake {
 fn sort<S: Signal>(wire: Wire, body: &[u8]) -> Result<(Sorted, usize), Refusal> {
     let unzipped;
     let body = if wire.gzip {
-        unzipped = gunzip(body)?;
+        unzipped = gunzip(body, wire.max_body_bytes)?;
         &unzipped
     } else {
         body

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Bytes of one request's body, before and after decompression.
-pub(super) const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of one request's body, before and after decompression, unless the configuration says something else.
+pub(super) const USUAL_BODY_BYTES: usize = 16 * 1024 * 1024;
 
 /// Bytes that one request may take once it is decoded, as [`super::scan`] reckons them. Empty
 /// spans take two bytes each on the wire and two hundred and fifty in memory.

@@ -5,13 +5,13 @@ use std::fmt;
 use http::StatusCode;
 use tonic::Code;
 
-use super::limits::{MAX_BODY_BYTES, MAX_DECODED_BYTES};
+use super::limits::MAX_DECODED_BYTES;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The body is larger than the limit, as sent or decompressed.
-    BodyTooLarge,
+    /// The body is larger than this limit, as sent or decompressed.
+    BodyTooLarge(usize),
     /// The body would take too much memory when decoded.
     DecodedTooLarge,
     /// The body is not what its content type says.
@@ -32,7 +32,7 @@ impl Refusal {
     /// The HTTP status.
     pub(super) fn http(&self) -> StatusCode {
         match self {
-            Self::BodyTooLarge | Self::DecodedTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge(_) | Self::DecodedTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::ContentType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Incomplete => StatusCode::REQUEST_TIMEOUT,
@@ -45,7 +45,7 @@ impl Refusal {
     /// gRPC itself has for it (`OUT_OF_RANGE`, `RESOURCE_EXHAUSTED`) again, for ever.
     pub(super) fn grpc(&self) -> Code {
         match self {
-            Self::BodyTooLarge | Self::DecodedTooLarge | Self::Malformed(_) => {
+            Self::BodyTooLarge(_) | Self::DecodedTooLarge | Self::Malformed(_) => {
                 Code::InvalidArgument
             }
             Self::ContentType | Self::Encoding => Code::Unimplemented,
@@ -62,7 +62,7 @@ impl Refusal {
     /// The reason by which it is counted.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooLarge(_) => "body_too_large",
             Self::DecodedTooLarge => "decoded_too_large",
             Self::Malformed(_) => "malformed",
             Self::ContentType => "content_type",
@@ -77,9 +77,9 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BodyTooLarge => write!(
+            Self::BodyTooLarge(most) => write!(
                 f,
-                "the body is larger than {MAX_BODY_BYTES} bytes, as sent or decompressed; send \
+                "the body is larger than {most} bytes, as sent or decompressed; send \
                  smaller batches"
             ),
             Self::DecodedTooLarge => write!(

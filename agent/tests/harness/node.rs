@@ -147,7 +147,7 @@ impl Node {
         let Receiver::Filelog(filelog) = config.receivers[0].settings.clone() else {
             panic!("{config:?}")
         };
-        *self.filelog.lock().unwrap() = Some(filelog);
+        *self.filelog.lock().unwrap() = Some(*filelog);
     }
 
     fn path(&self, file: &str) -> PathBuf {

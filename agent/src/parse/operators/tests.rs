@@ -18,7 +18,7 @@ fn filelog(yaml: &str) -> crate::config::Filelog {
     let Receiver::Filelog(filelog) = config.receivers[0].settings.clone() else {
         panic!("{config:?}")
     };
-    filelog
+    *filelog
 }
 
 /// The records of a file's lines, by the operators of `yaml`.

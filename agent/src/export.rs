@@ -16,8 +16,8 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ use crate::config::Delivery;
 use crate::queue::{self, Queued, Receiver};
 use crate::record::Batch;
 use crate::self_metrics::{ExporterReason, SelfMetrics, SignalExporter, SignalReason};
+
+/// What is refused again and again is told this often; the counters tell the rest.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Somewhere batches go.
 pub trait Exporter: Send + Sync + 'static {
@@ -51,6 +54,8 @@ pub type Exporting<'a> = Pin<Box<dyn Future<Output = Result<Answer, ExportError>
 pub struct Answer {
     /// Why items will never be taken, and how many.
     pub refused: Vec<(&'static str, u64)>,
+    /// What the other side says of that, for people.
+    pub told: String,
     /// What is to be tried again.
     pub rest: Option<Rest>,
 }
@@ -138,7 +143,8 @@ pub async fn run(
     self_metrics: &SelfMetrics,
     give_up: watch::Receiver<bool>,
 ) {
-    let way = Way { name, exporter, delivery, self_metrics, give_up };
+    let told = Mutex::default();
+    let way = Way { name, exporter, delivery, self_metrics, give_up, told };
     let gather_bytes = exporter.gather_bytes();
     let mut in_flight = FuturesUnordered::new();
     loop {
@@ -177,6 +183,8 @@ struct Way<'a> {
     delivery: Delivery,
     self_metrics: &'a SelfMetrics,
     give_up: watch::Receiver<bool>,
+    /// When each reason was told of last.
+    told: Mutex<Vec<(&'static str, Instant)>>,
 }
 
 /// How a delivery ended.
@@ -259,7 +267,9 @@ impl Way<'_> {
                 if matches!(error, ExportError::TooLarge) && items > 1 {
                     return PartEnd::TooLarge(batch);
                 }
-                tracing::warn!(exporter, %error, "dropped {items} items of {signal}");
+                if self.is_news(error.reason()) {
+                    tracing::warn!(exporter, %error, "dropped {items} items of {signal}");
+                }
                 self.count_dropped(signal, error.reason(), items as u64);
                 left.store(behind, Ordering::Relaxed);
                 return PartEnd::Settled;
@@ -297,6 +307,23 @@ impl Way<'_> {
         let label = SignalExporter { signal, exporter: exporter.to_owned() };
         self.self_metrics.export.exported.get_or_create(&label).inc_by(taken);
         answer.rest
+    }
+
+    /// Whether it was not told of for a while that items are dropped for this reason.
+    fn is_news(&self, reason: &'static str) -> bool {
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, at)) if now.duration_since(*at) < TOLD_EVERY => false,
+            Some((_, at)) => {
+                *at = now;
+                true
+            }
+            None => {
+                told.push((reason, now));
+                true
+            }
+        }
     }
 
     fn count_dropped(&self, signal: &'static str, reason: &'static str, items: u64) {

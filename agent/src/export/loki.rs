@@ -80,6 +80,9 @@ impl Loki {
         let (mut left, mut error) = (Vec::new(), None);
         for pushed in pushed {
             answer.refused.extend(pushed.refused);
+            if !pushed.told.is_empty() {
+                answer.told = pushed.told;
+            }
             left.extend(pushed.left);
             error = error.or(pushed.error);
         }
@@ -101,7 +104,10 @@ impl Loki {
             };
             match told {
                 Told::Taken => {}
-                Told::Refused(refused) => pushed.refused.extend(refused),
+                Told::Refused(refused, told) => {
+                    pushed.refused.extend(refused);
+                    pushed.told = told;
+                }
                 Told::TooLarge if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
                     waiting.extend([second, first]);
@@ -136,7 +142,8 @@ impl Loki {
         if let Some(tenant) = &stream.tenant {
             // What no header can hold is no tenant that Loki could have.
             let Ok(tenant) = HeaderValue::try_from(tenant) else {
-                return Told::Refused(vec![("invalid_tenant", lines)]);
+                let told = "the tenant has a character that cannot be sent".to_owned();
+                return Told::Refused(vec![("invalid_tenant", lines)], told);
             };
             headers.insert(TENANT, tenant);
         }
@@ -149,10 +156,9 @@ impl Loki {
     /// What Loki's answer to a push of so many lines means.
     fn told(&self, reply: &Reply, lines: u64) -> Told {
         let text = String::from_utf8_lossy(&reply.body);
+        let refused = |refused| Told::Refused(refused, reply.why(&self.endpoint));
         match reply.status {
-            status if status.as_u16() == BLOCKED => {
-                Told::Refused(vec![("blocked_ingestion", lines)])
-            }
+            status if status.as_u16() == BLOCKED => refused(vec![("blocked_ingestion", lines)]),
             status if status.is_success() => Told::Taken,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Told::Later(reply.denied(&self.endpoint))
@@ -160,16 +166,13 @@ impl Loki {
             StatusCode::PAYLOAD_TOO_LARGE => Told::TooLarge,
             // Other streams go on, and this one would wait for as long as they do.
             StatusCode::TOO_MANY_REQUESTS if refusal::is_stream_limit(&text) => {
-                Told::Refused(vec![("stream_limit", lines)])
+                refused(vec![("stream_limit", lines)])
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
                 Told::Later(reply.later(&self.endpoint))
             }
             status if status.is_server_error() => Told::Later(reply.later(&self.endpoint)),
-            _ => {
-                tracing::warn!(why = reply.why(&self.endpoint), "Loki refuses lines");
-                Told::Refused(refusal::refused(&text, lines))
-            }
+            _ => refused(refusal::refused(&text, lines)),
         }
     }
 }
@@ -178,7 +181,7 @@ impl Loki {
 enum Told {
     Taken,
     /// So many lines will never be taken, and the others were.
-    Refused(Vec<(&'static str, u64)>),
+    Refused(Vec<(&'static str, u64)>, String),
     TooLarge,
     Later(ExportError),
     /// Another stream found that Loki is not there.
@@ -189,6 +192,7 @@ enum Told {
 #[derive(Default)]
 struct Pushed {
     refused: Vec<(&'static str, u64)>,
+    told: String,
     /// The records to be tried again.
     left: Vec<(usize, usize)>,
     error: Option<ExportError>,

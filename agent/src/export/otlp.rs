@@ -138,8 +138,8 @@ impl Exporter for Otlp {
             })?;
             let mut answer = Answer::default();
             if rejected > 0 {
-                tracing::warn!(endpoint, rejected, %why, "a part of a batch was rejected");
                 answer.refused.push(("rejected", rejected.unsigned_abs()));
+                answer.told = why;
             }
             Ok(answer)
         })

@@ -59,8 +59,8 @@ impl OtlpHttp {
         let mut answer = Answer::default();
         let (rejected, why) = request.rejected(&reply.body, encoding);
         if rejected > 0 {
-            tracing::warn!(endpoint = %to, rejected, why, "a part of a batch was rejected");
             answer.refused.push(("rejected", rejected));
+            answer.told = why;
         }
         Ok(answer)
     }
@@ -77,8 +77,7 @@ fn failure(to: &Uri, reply: &Reply, batch: &Batch) -> Result<Answer, ExportError
     if let (StatusCode::BAD_REQUEST, Batch::Logs(_)) = (reply.status, batch)
         && let Some(refused) = refused_lines(&reply.body, batch.items() as u64)
     {
-        tracing::warn!(why = reply.why(to), "Loki refuses lines");
-        return Ok(Answer { refused, rest: None });
+        return Ok(Answer { refused, told: reply.why(to), rest: None });
     }
     Err(match reply.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => reply.denied(to),

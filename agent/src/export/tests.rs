@@ -120,8 +120,8 @@ async fn what_will_never_be_taken_is_dropped_at_once_and_not_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn of_a_batch_that_is_taken_in_part_only_the_rest_is_tried_again() {
     let rest = Rest { batch: spans(4), error: away() };
-    let first = Answer { refused: vec![("too_old", 1)], rest: Some(rest) };
-    let second = Answer { refused: vec![("too_old", 2)], rest: None };
+    let first = Answer { refused: vec![("too_old", 1)], rest: Some(rest), ..Answer::default() };
+    let second = Answer { refused: vec![("too_old", 2)], ..Answer::default() };
     let (outcome, text) =
         outcome_of(scripted(vec![Ok(first), Ok(second)]), Retry::default(), false).await;
     assert_eq!(outcome, Outcome::Delivered);

@@ -59,7 +59,6 @@ fn record(sent: otlp::LogRecord, observed_unix_nano: u64) -> LogRecord {
 
 fn body(sent: Option<AnyValue>) -> Body {
     match sent.and_then(|body| body.value) {
-        None => Body::Text(Text::from(String::new())),
         Some(Value::StringValue(text)) => Body::Text(Text::from(text)),
         value => Body::Value(AnyValue { value }),
     }
@@ -80,6 +79,12 @@ mod tests {
         let scope = ScopeLogs { log_records: vec![record], ..ScopeLogs::default() };
         let sent = ResourceLogs { scope_logs: vec![scope], ..ResourceLogs::default() };
         batches(vec![sent]).remove(0).records.remove(0)
+    }
+
+    #[test]
+    fn no_body_is_not_an_empty_text() {
+        assert_eq!(body(None), Body::Value(AnyValue { value: None }));
+        assert_eq!(body(Some(AnyValue { value: None })), Body::Value(AnyValue { value: None }));
     }
 
     #[test]

@@ -268,6 +268,10 @@ fn label_text(labels: &Labels) -> String {
                 '\r' => text += "\\r",
                 '\t' => text += "\\t",
                 c if c.is_ascii_control() => _ = write!(text, "\\x{:02x}", u32::from(c)),
+                // As Go quotes it; Loki reads both.
+                c if !c.is_ascii() && c.is_whitespace() => {
+                    _ = write!(text, "\\u{:04x}", u32::from(c));
+                }
                 c => text.push(c),
             }
         }

@@ -82,6 +82,7 @@ async fn what_loki_refuses_is_counted_and_the_rest_has_arrived() {
         let batches = vec![lines("a", &["1", "2", "3"])];
         let answer = deliver(&exporter(&server, ""), batches).await;
         assert_eq!(answer.refused, [(reason, count)], "{status}");
+        assert!(answer.told.contains(&status.to_string()), "{}", answer.told);
         assert!(answer.rest.is_none(), "{status}");
     }
 }

@@ -218,8 +218,9 @@ fn hints_make_labels_of_attributes_which_are_then_not_in_the_line() {
         })),
     ));
     hinted.attributes.extend(texts(&[("loki.resource.labels", "host.name")]));
-    let (labels, line) = one(batch(&[("host.name", "h\"1"), ("rest", "r")], vec![hinted]), NONE);
-    assert_eq!(labels, r#"{host_name="h\"1", k8s_pod="p", nested_a="7"}"#);
+    let resource = [("host.name", "h\"1\n\u{1}\u{2028}é"), ("rest", "r")];
+    let (labels, line) = one(batch(&resource, vec![hinted]), NONE);
+    assert_eq!(labels, r#"{host_name="h\"1\n\x01\u2028é", k8s_pod="p", nested_a="7"}"#);
     assert_eq!(
         line,
         r#"{"body":"x","attributes":{"left":"l","nested":{"a":7}},"resources":{"rest":"r"}}"#

@@ -6,6 +6,7 @@
 //! which `text` writes what a scraper reads, and `otlp` what is pushed. Names are translated in `name`, and
 //! nowhere else.
 
+mod bounds;
 mod counter;
 mod definition;
 mod error;
@@ -17,6 +18,7 @@ mod histogram;
 pub(crate) mod http;
 mod instrument;
 mod labels;
+mod ledger;
 mod meter;
 mod name;
 mod otlp;
@@ -52,10 +54,12 @@ use tokio::runtime::Handle;
 use crate::config::MetricsConfig;
 use crate::error::Fault;
 use expose::Listener;
+use ledger::PushLedger;
 use meter::RegistryMeters;
 pub(crate) use own::LedgerReading;
 use own::{Account, Ledgers, Process, WatchedRuntime};
-use push::{Push, PushLedger};
+pub(crate) use push::Console;
+use push::Push;
 
 /// The metrics of a process.
 pub(crate) struct Metrics {
@@ -74,9 +78,6 @@ pub(crate) struct RequestMetrics {
     pub(crate) server_calls: CallRecorder,
     pub(crate) client_calls: CallRecorder,
 }
-
-/// Prints a sample.
-pub(crate) type Console = Box<dyn Fn(&str) + Send>;
 
 /// The ways out that are open.
 #[derive(Debug, Default)]

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 
+use super::bounds::Bounds;
 use super::definition::{Definition, Kind};
 use super::exemplar::Exemplar;
-use super::histogram::{Bounds, Histogram, HistogramCore};
+use super::histogram::{Histogram, HistogramCore};
 use super::instrument::{Context, Instrument as _, Source};
 use super::labels::{DefaultLabels, LabelSet, LabelValue, Pair};
 use super::meter::SECONDS_BOUNDS;

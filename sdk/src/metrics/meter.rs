@@ -16,9 +16,9 @@ use opentelemetry::metrics::{
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
 
+use super::bounds::Bounds;
 use super::definition::{Definition, Kind};
 use super::exemplar::Exemplar;
-use super::histogram::Bounds;
 use super::instrument::{Instrument, InstrumentFamily, Source};
 use super::registry::Registry;
 use super::series::Losses;

@@ -12,12 +12,12 @@ use std::sync::atomic::Ordering;
 
 use opentelemetry::KeyValue;
 
+use super::bounds::Bounds;
 use super::definition::{Definition, Kind};
 use super::exemplar::unix_nanos;
-use super::histogram::Bounds;
 use super::instrument::{Context, Source};
 use super::labels::{LabelSet, pair};
-use super::push::PushLedger;
+use super::ledger::PushLedger;
 use super::snapshot::{Family, HistogramValue, Number, Point, Value};
 use crate::otlp::{TIMING_BOUNDS, TimingReading};
 #[cfg(feature = "jemalloc")]

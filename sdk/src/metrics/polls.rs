@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 
+use super::bounds::Bounds;
 use super::counter::{Counter, CounterCore};
 use super::definition::Definition;
 use super::exemplar::Exemplar;
-use super::histogram::{Bounds, Histogram, HistogramCore};
+use super::histogram::{Histogram, HistogramCore};
 use super::instrument::{Context, Instrument as _, Source};
 use super::labels::LabelSet;
 use super::own;

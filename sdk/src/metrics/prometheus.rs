@@ -8,9 +8,9 @@ use prometheus_client::encoding::prometheus_protobuf::{self, prometheus_data_mod
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Metric, Registry};
 
+use super::bounds::Bounds;
 use super::definition::{Definition, Kind};
 use super::exemplar::unix_nanos;
-use super::histogram::Bounds;
 use super::instrument::Source;
 use super::labels::{DefaultLabels, LabelSet, pair};
 use super::name;

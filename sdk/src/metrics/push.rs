@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use prost::Message as _;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use super::Console;
+use super::ledger::PushLedger;
 use super::otlp::Encoder;
 use super::registry::Registry;
 use super::text;
 use crate::config::PushConfig;
-use crate::otlp::{self, Answer, Attempt, Pauses, Sender, Timings, attempt};
+use crate::otlp::{self, Answer, Attempt, Pauses, Sender, attempt};
 use crate::vars::LONGEST;
 
 /// Pushes that follow each other faster would be all that their thread does.
@@ -30,32 +30,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// A receiver that stays away is told of again after this.
 const QUIET_FOR: Duration = Duration::from_secs(60);
 
-/// What became of the pushes.
-#[derive(Debug, Default)]
-pub(super) struct PushLedger {
-    pub(super) delivered: AtomicU64,
-    /// Nobody answered, or only "later", until the time was up.
-    pub(super) unreachable: AtomicU64,
-    pub(super) refused: AtomicU64,
-    /// The sender panicked.
-    pub(super) failed: AtomicU64,
-    /// Data points that the receiver rejected out of pushes that it took.
-    pub(super) rejected_points: AtomicU64,
-    pub(super) timings: Arc<Timings>,
-}
-
-impl PushLedger {
-    /// Every result's name and count, for a counter's label.
-    pub(super) fn by_result(&self) -> [(&'static str, u64); 4] {
-        [
-            ("delivered", &self.delivered),
-            ("unreachable", &self.unreachable),
-            ("refused", &self.refused),
-            ("failed", &self.failed),
-        ]
-        .map(|(result, count)| (result, count.load(Ordering::Relaxed)))
-    }
-}
+/// Prints a sample.
+pub(crate) type Console = Box<dyn Fn(&str) + Send>;
 
 /// A thread that pushes until it is stopped.
 #[derive(Debug)]

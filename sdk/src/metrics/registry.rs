@@ -9,13 +9,14 @@ use opentelemetry::Key;
 use opentelemetry_sdk::Resource;
 use prometheus_client::registry::Metric;
 
+use super::bounds::{Bounds, MAX_BOUNDS};
 use super::counter::Counter;
 use super::definition::{Definition, Kind};
 use super::error::RegisterError;
 use super::exemplar::unix_nanos;
 use super::family::Family;
 use super::gauge::Gauge;
-use super::histogram::{Bounds, Histogram, MAX_BOUNDS};
+use super::histogram::Histogram;
 use super::instrument::{Context, Instrument, InstrumentFamily, Source};
 use super::labels::{DefaultLabels, LabelSet};
 use super::own::{Own, Read};

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bounds::Bounds;
 use super::definition::{Definition, Kind};
 use super::exemplar::Exemplar;
-use super::histogram::{Bounds, Histogram};
+use super::histogram::Histogram;
 use super::instrument::{InstrumentFamily, Source};
 use super::labels::{LabelValue, Pair};
 use super::meter::SECONDS_BOUNDS;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::bounds::Bounds;
 use super::definition::Definition;
 use super::exemplar::Exemplar;
-use super::histogram::Bounds;
 use super::labels::LabelSet;
 
 /// Every family at one time.

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::{Read, Readings};
 use crate::context;
-use crate::metrics::histogram::{Bounds, Histogram, HistogramCore};
+use crate::metrics::bounds::Bounds;
+use crate::metrics::histogram::{Histogram, HistogramCore};
 use crate::metrics::instrument::{Context, Instrument as _};
 use crate::metrics::labels::pair;
 use crate::metrics::snapshot::{Number, Value};

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::metrics::histogram::Bounds;
+use crate::metrics::bounds::Bounds;
 use crate::metrics::snapshot::HistogramValue;
 
 #[cfg(all(tokio_unstable, target_has_atomic = "64"))]

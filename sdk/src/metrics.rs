@@ -90,7 +90,7 @@ impl Metrics {
     pub(crate) fn new(config: &MetricsConfig, resource: &Resource) -> Self {
         let registry = Registry::new(config, resource);
         let pushes = Arc::<PushLedger>::default();
-        let runtime = Arc::new(WatchedRuntime::new(registry.context()));
+        let runtime = Arc::new(WatchedRuntime::new(registry.common()));
         for definition in own::definitions() {
             registry.take_names(&definition);
         }
@@ -98,8 +98,8 @@ impl Metrics {
         #[cfg(feature = "jemalloc")]
         registry.add_own(own::Allocator::new());
         registry.add_own(Arc::clone(&runtime));
-        let context = registry.context().clone();
-        registry.add_own(Account { context, pushes: Arc::clone(&pushes) });
+        let common = registry.common().clone();
+        registry.add_own(Account { common, pushes: Arc::clone(&pushes) });
         Self { registry, ways: Mutex::default(), pushes, runtime }
     }
 

@@ -15,7 +15,7 @@ use super::out::Out;
 use super::own::{Format, Sealed};
 use super::settings::LogSettings;
 use super::template::Template;
-use super::time::{Instant, LogTime, SecondCache, Zone};
+use super::time::{LogTime, SecondCache, WallTime, Zone};
 use crate::context::SpanIds;
 
 /// Where the structure alone is too long, target and file are cut to this.
@@ -98,12 +98,12 @@ impl Renderer {
         fill: impl FnOnce(&mut Fields) -> Origin<'a>,
         take: impl FnOnce(&[u8]),
     ) -> bool {
-        self.line_at(Instant::now(), is_from_log_crate, fill, take)
+        self.line_at(WallTime::now(), is_from_log_crate, fill, take)
     }
 
     pub(crate) fn line_at<'a>(
         &self,
-        now: Instant,
+        now: WallTime,
         is_from_log_crate: bool,
         fill: impl FnOnce(&mut Fields) -> Origin<'a>,
         take: impl FnOnce(&[u8]),
@@ -127,7 +127,7 @@ impl Renderer {
 
     fn write(
         &self,
-        now: Instant,
+        now: WallTime,
         origin: &Origin<'_>,
         is_plain: bool,
         fields: &mut Fields,
@@ -152,7 +152,7 @@ impl Renderer {
         line.push_ascii(b"\n");
     }
 
-    fn since_last_line(&self, now: Instant) -> Duration {
+    fn since_last_line(&self, now: WallTime) -> Duration {
         if !self.format.wants_since_last_line() {
             return Duration::ZERO;
         }

@@ -54,14 +54,14 @@ impl Zone {
     }
 }
 
-/// An instant of the wall clock.
+/// An instant of the wall clock, which may be set: of no use to measure with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Instant {
+pub(crate) struct WallTime {
     unix_seconds: i64,
     nanoseconds: u32,
 }
 
-impl Instant {
+impl WallTime {
     pub(crate) fn now() -> Self {
         let now = clock_gettime(ClockId::Realtime);
         // A clock that stands before 1970 is broken; the epoch itself says so clearly enough.
@@ -106,7 +106,7 @@ impl SecondCache {
     #[inline]
     pub(crate) fn write_out(
         &mut self,
-        instant: Instant,
+        instant: WallTime,
         owner: u64,
         zone: &Zone,
     ) -> WrittenTime<'_> {
@@ -158,7 +158,7 @@ fn offset_text(seconds: i32) -> [u8; OFFSET_TEXT] {
 pub(crate) struct WrittenTime<'a> {
     seconds: &'a [u8; SECONDS_TEXT],
     offset: Option<&'a [u8; OFFSET_TEXT]>,
-    instant: Instant,
+    instant: WallTime,
 }
 
 impl WrittenTime<'_> {
@@ -212,11 +212,11 @@ impl WrittenTime<'_> {
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Instant {
-        Instant::from_timestamp(text.parse().unwrap())
+    fn at(text: &str) -> WallTime {
+        WallTime::from_timestamp(text.parse().unwrap())
     }
 
-    fn micros(cache: &mut SecondCache, owner: u64, instant: Instant, zone: &Zone) -> String {
+    fn micros(cache: &mut SecondCache, owner: u64, instant: WallTime, zone: &Zone) -> String {
         let mut out = Out::default();
         cache.write_out(instant, owner, zone).push_micros(&mut out);
         out.as_str().to_owned()

@@ -5,6 +5,10 @@ use super::name;
 /// The bounds that a histogram may have. What is beyond is left out: nobody reads so many.
 pub(super) const MAX_BOUNDS: usize = 200;
 
+/// The conventions' bounds for seconds: in the specification's all of them would be in one bucket.
+pub(super) const SECONDS_BOUNDS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
 /// Upper bounds, each larger than the one before, without the infinite one.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Bounds {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::exemplar::Exemplar;
-use super::instrument::{Context, Instrument};
+use super::instrument::{Common, Instrument};
 use super::series::{Losses, Series};
 use super::shard::Shards;
 use super::snapshot::{Number, Value};
@@ -117,11 +117,11 @@ impl Instrument for Counter {
     type Core = CounterCore;
     type Settings = ();
 
-    fn core(context: &Context, (): &()) -> CounterCore {
+    fn core(common: &Common, (): &()) -> CounterCore {
         CounterCore {
             shards: Shards::new(2),
-            filter: context.filter,
-            losses: Arc::clone(&context.losses),
+            filter: common.filter,
+            losses: Arc::clone(&common.losses),
         }
     }
 

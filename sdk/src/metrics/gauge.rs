@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::instrument::{Context, Instrument};
+use super::instrument::{Common, Instrument};
 use super::series::Series;
 use super::snapshot::{Number, Value};
 
@@ -87,7 +87,7 @@ impl Instrument for Gauge {
     type Core = GaugeCore;
     type Settings = ();
 
-    fn core(_: &Context, (): &()) -> GaugeCore {
+    fn core(_: &Common, (): &()) -> GaugeCore {
         GaugeCore(AtomicU64::new(0.0_f64.to_bits()))
     }
 

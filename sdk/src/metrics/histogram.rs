@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::bounds::Bounds;
 use super::exemplar::Exemplar;
-use super::instrument::{Context, Instrument};
+use super::instrument::{Common, Instrument};
 use super::series::{Losses, Series};
 use super::shard::Shards;
 use super::snapshot::{HistogramValue, Value};
@@ -86,12 +86,12 @@ impl Instrument for Histogram {
     type Core = HistogramCore;
     type Settings = Arc<Bounds>;
 
-    fn core(context: &Context, bounds: &Arc<Bounds>) -> HistogramCore {
+    fn core(common: &Common, bounds: &Arc<Bounds>) -> HistogramCore {
         HistogramCore {
             shards: Shards::new(FIRST_BUCKET + bounds.texts.len()),
             bounds: Arc::clone(bounds),
-            filter: context.filter,
-            losses: Arc::clone(&context.losses),
+            filter: common.filter,
+            losses: Arc::clone(&common.losses),
         }
     }
 
@@ -188,6 +188,6 @@ mod tests {
             .map(|bound| number(&text, &format!("size_bucket{{le=\"{bound}\"}} ")));
         assert_eq!(counts, [2, 4, 5]);
         assert!(text.contains("size_sum 6.5\n"), "{text}");
-        assert_eq!(registry.context().losses.invalid.load(Ordering::Relaxed), 3);
+        assert_eq!(registry.common().losses.invalid.load(Ordering::Relaxed), 3);
     }
 }

@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, SECONDS_BOUNDS};
 use super::definition::{Definition, Kind};
 use super::exemplar::Exemplar;
 use super::histogram::{Histogram, HistogramCore};
-use super::instrument::{Context, Instrument as _, Source};
+use super::instrument::{Common, Instrument as _, Source};
 use super::labels::{DefaultLabels, LabelSet, LabelValue, Pair};
-use super::meter::SECONDS_BOUNDS;
 use super::polls::{PollFamilies, Polled, Polls};
 use super::registry::Registry;
 use super::series::{Series, SeriesMap};
@@ -134,7 +133,7 @@ struct Observed {
 
 impl Recorder {
     pub(super) fn of_server(registry: &Registry) -> Self {
-        let polls = Arc::new(PollFamilies::new(registry.context()));
+        let polls = Arc::new(PollFamilies::new(registry.common()));
         registry.add(Arc::clone(&polls) as Arc<dyn Source>);
         Self::new("server", registry, Some(polls))
     }
@@ -144,7 +143,7 @@ impl Recorder {
     }
 
     fn new(side: &str, registry: &Registry, polls: Option<Arc<PollFamilies>>) -> Self {
-        let families = Arc::new(Families::new(side, registry.context(), polls));
+        let families = Arc::new(Families::new(side, registry.common(), polls));
         for definition in families.definitions() {
             // Taken in advance, so that nobody else can take them.
             registry.take_names(definition);
@@ -335,13 +334,13 @@ impl Active {
 }
 
 impl Families {
-    fn new(side: &str, context: &Context, polls: Option<Arc<PollFamilies>>) -> Self {
+    fn new(side: &str, common: &Common, polls: Option<Arc<PollFamilies>>) -> Self {
         let define = |what: &str, unit, help: &str, kind| {
             let name = format!("http.{side}.{what}");
             Arc::new(Definition::of_instrument(&name, unit, help, kind))
         };
         let (of_series, seconds, bytes) = (
-            context.clone(),
+            common.clone(),
             Arc::new(Bounds::new(SECONDS_BOUNDS)),
             Arc::new(Bounds::new(BYTES_BOUNDS)),
         );
@@ -350,12 +349,12 @@ impl Families {
             request_bytes: Histogram::core(&of_series, &bytes),
             response_bytes: Histogram::core(&of_series, &bytes),
         };
-        let (defaults, losses) = (&context.defaults, &context.losses);
+        let (defaults, losses) = (&common.defaults, &common.losses);
         let observed = Arc::new(Observed {
             exchanges: SeriesMap::new(defaults.clone(), Arc::clone(losses), exchange),
             active: SeriesMap::new(defaults.clone(), Arc::clone(losses), |_| Active::new()),
             polls,
-            filter: context.filter,
+            filter: common.filter,
         });
         let of_alike = Arc::clone(&observed);
         // Their labels are only ever looked for, so they have no defaults.
@@ -508,7 +507,7 @@ mod tests {
         let snapshot = registry.snapshot();
         let family = snapshot.family("http_server_request_duration_seconds").unwrap();
         assert_eq!(family.points.len(), 2_001);
-        assert_eq!(registry.context().losses.overflow.load(Ordering::Relaxed), 8_000);
+        assert_eq!(registry.common().losses.overflow.load(Ordering::Relaxed), 8_000);
         let family = snapshot.family("http_server_active_requests").unwrap();
         assert_eq!(family.points.len(), 2);
         for point in &family.points {

@@ -10,7 +10,7 @@ use crate::config::ExemplarFilter;
 
 /// What a registry gives to all its instruments.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Context {
+pub(super) struct Common {
     pub(super) filter: ExemplarFilter,
     pub(super) losses: Arc<Losses>,
     pub(super) defaults: DefaultLabels,
@@ -23,7 +23,7 @@ pub(super) trait Instrument: Clone {
     /// What makes one family of the kind differ from another.
     type Settings: Send + Sync + 'static;
 
-    fn core(context: &Context, settings: &Self::Settings) -> Self::Core;
+    fn core(common: &Common, settings: &Self::Settings) -> Self::Core;
     fn of(series: Arc<Series<Self::Core>>) -> Self;
     fn value(core: &Self::Core) -> Value;
 }
@@ -41,10 +41,10 @@ pub(super) struct InstrumentFamily<I: Instrument> {
 }
 
 impl<I: Instrument> InstrumentFamily<I> {
-    pub(super) fn new(definition: Definition, context: &Context, settings: I::Settings) -> Self {
-        let of_series = context.clone();
+    pub(super) fn new(definition: Definition, common: &Common, settings: I::Settings) -> Self {
+        let of_series = common.clone();
         let make = move |_: &LabelSet| I::core(&of_series, &settings);
-        let (defaults, losses) = (context.defaults.clone(), Arc::clone(&context.losses));
+        let (defaults, losses) = (common.defaults.clone(), Arc::clone(&common.losses));
         Self { definition: Arc::new(definition), series: SeriesMap::new(defaults, losses, make) }
     }
 }

@@ -16,7 +16,7 @@ use opentelemetry::metrics::{
 };
 use opentelemetry::{InstrumentationScope, KeyValue};
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, SECONDS_BOUNDS};
 use super::definition::{Definition, Kind};
 use super::exemplar::Exemplar;
 use super::instrument::{Instrument, InstrumentFamily, Source};
@@ -30,9 +30,6 @@ const DEFAULT_BOUNDS: [f64; 15] = [
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0,
     10000.0,
 ];
-/// The conventions' bounds for seconds: in the specification's all of them would be in one bucket.
-pub(super) const SECONDS_BOUNDS: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// What the specification allows for an instrument's name.
 const MAX_NAME: usize = 255;
 
@@ -128,7 +125,7 @@ impl ScopedMeter {
                 "its name is that of a metric of the service already"
             }
         };
-        Losses::count(&registry.context().losses.conflicts);
+        Losses::count(&registry.common().losses.conflicts);
         tracing::warn!(
             target: "spanline", meter = self.scope.name(), instrument = wanted.name,
             "an OpenTelemetry instrument records nothing: {refusal}; give it another name"
@@ -145,33 +142,33 @@ impl ScopedMeter {
         settings: I::Settings,
     ) -> Option<Arc<InstrumentFamily<I>>> {
         self.family(wanted, kind, find, |definition| {
-            let context = self.shared.registry.context();
-            let family = Arc::new(InstrumentFamily::new(definition, context, settings));
+            let common = self.shared.registry.common();
+            let family = Arc::new(InstrumentFamily::new(definition, common, settings));
             (known(Arc::clone(&family)), family)
         })
     }
 
     fn counter<T>(&self, wanted: &Wanted<'_>) -> Counter<T>
     where
-        Sync<counter::Counter>: SyncInstrument<T>,
+        Recording<counter::Counter>: SyncInstrument<T>,
     {
         let find = |known: &Known| match known {
             Known::Counter(family) => Some(Arc::clone(family)),
             _ => None,
         };
-        Counter::new(Arc::new(Sync(self.own(wanted, Kind::Counter, find, Known::Counter, ()))))
+        Counter::new(Arc::new(Recording(self.own(wanted, Kind::Counter, find, Known::Counter, ()))))
     }
 
     fn up_down_counter<T>(&self, wanted: &Wanted<'_>) -> UpDownCounter<T>
     where
-        Sync<gauge::Gauge>: SyncInstrument<T>,
+        Recording<gauge::Gauge>: SyncInstrument<T>,
     {
         let find = |known: &Known| match known {
             Known::UpDownCounter(family) => Some(Arc::clone(family)),
             _ => None,
         };
         let family = self.own(wanted, Kind::UpDownCounter, find, Known::UpDownCounter, ());
-        UpDownCounter::new(Arc::new(Sync(family)))
+        UpDownCounter::new(Arc::new(Recording(family)))
     }
 
     fn gauge<T>(&self, wanted: &Wanted<'_>) -> Gauge<T>
@@ -187,7 +184,7 @@ impl ScopedMeter {
 
     fn histogram<T>(&self, wanted: &Wanted<'_>, bounds: Option<Vec<f64>>) -> Histogram<T>
     where
-        Sync<histogram::Histogram>: SyncInstrument<T>,
+        Recording<histogram::Histogram>: SyncInstrument<T>,
     {
         let find = |known: &Known| match known {
             Known::Histogram(family) => Some(Arc::clone(family)),
@@ -199,7 +196,7 @@ impl ScopedMeter {
             None => Bounds::new(DEFAULT_BOUNDS),
         };
         let family = self.own(wanted, Kind::Histogram, find, Known::Histogram, Arc::new(bounds));
-        Histogram::new(Arc::new(Sync(family)))
+        Histogram::new(Arc::new(Recording(family)))
     }
 
     /// Takes the callbacks of an observable instrument; they run with every snapshot.
@@ -208,10 +205,10 @@ impl ScopedMeter {
             Known::Observable(known, family) if *known == kind => Some(Arc::clone(family)),
             _ => None,
         };
-        let context = self.shared.registry.context();
+        let common = self.shared.registry.common();
         let family = self.family(wanted, kind, find, |definition| {
             let definition = Definition { is_observed: true, ..definition };
-            let family = Arc::new(Observables::new(definition, context));
+            let family = Arc::new(Observables::new(definition, common));
             (Known::Observable(kind, Arc::clone(&family)), family)
         });
         if let Some(family) = family {
@@ -277,13 +274,13 @@ impl InstrumentProvider for ScopedMeter {
     }
 }
 
-/// An instrument that adds up; without a family it records nothing.
-struct Sync<I: Instrument>(Option<Arc<InstrumentFamily<I>>>);
+/// An instrument that records into a family; without one it records nothing.
+struct Recording<I: Instrument>(Option<Arc<InstrumentFamily<I>>>);
 
 /// A gauge, which is set.
 struct Setting(Option<Arc<InstrumentFamily<gauge::Gauge>>>);
 
-impl<I: Instrument> Sync<I> {
+impl<I: Instrument> Recording<I> {
     fn record(&self, attributes: &[KeyValue], record: impl FnOnce(&I::Core)) {
         if let Some(family) = &self.0 {
             record(&family.series.with_attributes(attributes).data);
@@ -291,31 +288,31 @@ impl<I: Instrument> Sync<I> {
     }
 }
 
-impl SyncInstrument<u64> for Sync<counter::Counter> {
+impl SyncInstrument<u64> for Recording<counter::Counter> {
     fn measure(&self, number: u64, attributes: &[KeyValue]) {
         self.record(attributes, |core| core.add(number, Exemplar::filtered(core.filter())));
     }
 }
 
-impl SyncInstrument<f64> for Sync<counter::Counter> {
+impl SyncInstrument<f64> for Recording<counter::Counter> {
     fn measure(&self, number: f64, attributes: &[KeyValue]) {
         self.record(attributes, |core| core.add_float(number, Exemplar::filtered(core.filter())));
     }
 }
 
-impl SyncInstrument<f64> for Sync<histogram::Histogram> {
+impl SyncInstrument<f64> for Recording<histogram::Histogram> {
     fn measure(&self, value: f64, attributes: &[KeyValue]) {
         self.record(attributes, |core| core.observe(value, Exemplar::filtered(core.filter())));
     }
 }
 
-impl SyncInstrument<u64> for Sync<histogram::Histogram> {
+impl SyncInstrument<u64> for Recording<histogram::Histogram> {
     fn measure(&self, value: u64, attributes: &[KeyValue]) {
         SyncInstrument::<f64>::measure(self, value.to_number().as_f64(), attributes);
     }
 }
 
-impl<T: ToNumber> SyncInstrument<T> for Sync<gauge::Gauge> {
+impl<T: ToNumber> SyncInstrument<T> for Recording<gauge::Gauge> {
     fn measure(&self, difference: T, attributes: &[KeyValue]) {
         self.record(attributes, |core| core.add(difference.to_number().as_f64()));
     }

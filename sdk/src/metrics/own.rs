@@ -15,7 +15,7 @@ use opentelemetry::KeyValue;
 use super::bounds::Bounds;
 use super::definition::{Definition, Kind};
 use super::exemplar::unix_nanos;
-use super::instrument::{Context, Source};
+use super::instrument::{Common, Source};
 use super::labels::{LabelSet, pair};
 use super::ledger::PushLedger;
 use super::snapshot::{Family, HistogramValue, Number, Point, Value};
@@ -137,7 +137,7 @@ pub(super) fn definitions() -> impl Iterator<Item = Definition> {
 
 /// What a source of the table says, family by family.
 pub(super) struct Readings<'a> {
-    context: &'a Context,
+    common: &'a Common,
     start_nanos: u64,
     families: &'a mut Vec<Family>,
 }
@@ -185,7 +185,7 @@ impl Readings<'_> {
         // What is not in the table is not served; a test sees to it that all is.
         let Some(row) = TABLE.iter().find(|row| row.name == name) else { return };
         let point = |(labels, value)| Point {
-            labels: Arc::new(LabelSet::new(labels, &self.context.defaults)),
+            labels: Arc::new(LabelSet::new(labels, &self.common.defaults)),
             start_nanos: self.start_nanos,
             value,
         };
@@ -202,26 +202,26 @@ pub(super) trait Read: Send + Sync {
 /// Puts what is read under the table's names.
 pub(super) struct Own<R> {
     source: R,
-    context: Context,
+    common: Common,
     start_nanos: u64,
 }
 
 impl<R: Read> Own<R> {
-    pub(super) fn new(source: R, context: &Context) -> Self {
-        Self { source, context: context.clone(), start_nanos: unix_nanos() }
+    pub(super) fn new(source: R, common: &Common) -> Self {
+        Self { source, common: common.clone(), start_nanos: unix_nanos() }
     }
 }
 
 impl<R: Read> Source for Own<R> {
     fn read(&self, families: &mut Vec<Family>) {
-        let Self { source, context, start_nanos } = self;
-        source.read(&mut Readings { context, start_nanos: *start_nanos, families });
+        let Self { source, common, start_nanos } = self;
+        source.read(&mut Readings { common, start_nanos: *start_nanos, families });
     }
 }
 
 /// What this process has lost and delivered of its metrics, and which SDK it is.
 pub(super) struct Account {
-    pub(super) context: Context,
+    pub(super) common: Common,
     pub(super) pushes: Arc<PushLedger>,
 }
 
@@ -230,7 +230,7 @@ impl Read for Account {
         let version = pair("version", env!("CARGO_PKG_VERSION"));
         readings.labelled("spanline_build_info", [(vec![version], Number::Unsigned(1))]);
         readings.each("spanline_metric_pushes_total", "result", self.pushes.by_result());
-        let losses = &self.context.losses;
+        let losses = &self.common.losses;
         for (name, count) in [
             ("spanline_metric_points_rejected_total", &self.pushes.rejected_points),
             ("spanline_metric_overflows_total", &losses.overflow),

@@ -11,7 +11,7 @@ use super::counter::{Counter, CounterCore};
 use super::definition::Definition;
 use super::exemplar::Exemplar;
 use super::histogram::{Histogram, HistogramCore};
-use super::instrument::{Context, Instrument as _, Source};
+use super::instrument::{Common, Instrument as _, Source};
 use super::labels::LabelSet;
 use super::own;
 use super::series::{Series, SeriesMap};
@@ -48,14 +48,14 @@ pub(crate) struct Polled {
 }
 
 impl PollFamilies {
-    pub(super) fn new(context: &Context) -> Self {
-        let (of_series, bounds) = (context.clone(), Arc::new(Bounds::new(BOUNDS)));
+    pub(super) fn new(common: &Common) -> Self {
+        let (of_series, bounds) = (common.clone(), Arc::new(Bounds::new(BOUNDS)));
         let polls = move |_: &LabelSet| Polls {
             slow: Counter::core(&of_series, &()),
             time: Histogram::core(&of_series, &bounds),
             delay: Histogram::core(&of_series, &bounds),
         };
-        let (defaults, losses) = (context.defaults.clone(), Arc::clone(&context.losses));
+        let (defaults, losses) = (common.defaults.clone(), Arc::clone(&common.losses));
         let define = |name| Arc::new(own::definition(name));
         Self {
             routes: SeriesMap::new(defaults, losses, polls),

@@ -17,7 +17,7 @@ use super::exemplar::unix_nanos;
 use super::family::Family;
 use super::gauge::Gauge;
 use super::histogram::Histogram;
-use super::instrument::{Context, Instrument, InstrumentFamily, Source};
+use super::instrument::{Common, Instrument, InstrumentFamily, Source};
 use super::labels::{DefaultLabels, LabelSet};
 use super::own::{Own, Read};
 use super::prometheus::PrometheusMetric;
@@ -52,7 +52,7 @@ pub struct Registry {
 
 #[derive(Default)]
 struct Shared {
-    context: Context,
+    common: Common,
     /// Before every name that the service itself gives.
     prefix: String,
     /// Every name that a sample has or may have.
@@ -63,7 +63,7 @@ struct Shared {
 
 impl Registry {
     pub(crate) fn new(config: &MetricsConfig, resource: &Resource) -> Self {
-        let context = Context {
+        let common = Common {
             filter: config.exemplars,
             defaults: DefaultLabels::new(&config.labels),
             losses: Arc::default(),
@@ -72,7 +72,7 @@ impl Registry {
         let prefix = Some(&config.prefix).filter(|prefix| name::is_metric_name(prefix));
         let prefix = prefix.cloned().unwrap_or_default();
         let target = Some(Arc::new(LabelSet::of_resource(resource)));
-        let shared = Shared { context, prefix, target, ..Shared::default() };
+        let shared = Shared { common, prefix, target, ..Shared::default() };
         let registry = Self { shared: Arc::new(shared) };
         registry.take_names(&Definition::of_prometheus("target", "", Kind::Info));
         registry
@@ -169,8 +169,8 @@ impl Registry {
     ) -> Result<(), RegisterError> {
         let kind = PrometheusMetric::kind_of(&metric);
         let definition = self.claim(name, help, kind)?;
-        let defaults = self.shared.context.defaults.clone();
-        let losses = Arc::clone(&self.shared.context.losses);
+        let defaults = self.shared.common.defaults.clone();
+        let losses = Arc::clone(&self.shared.common.losses);
         self.add(Arc::new(PrometheusMetric::new(definition, metric, defaults, losses)));
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Registry {
                 Ok(()) => families.append(&mut read),
                 Err(_) => {
                     read.clear();
-                    Losses::count(&self.shared.context.losses.conflicts);
+                    Losses::count(&self.shared.common.losses.conflicts);
                 }
             }
         }
@@ -218,7 +218,7 @@ impl Registry {
         }
         let definition = self.claim(name, help, kind)?;
         let family =
-            Arc::new(InstrumentFamily::<I>::new(definition, &self.shared.context, settings));
+            Arc::new(InstrumentFamily::<I>::new(definition, &self.shared.common, settings));
         self.add(Arc::clone(&family) as Arc<dyn Source>);
         Ok(Family::new(family, labels.map(|label| Key::new(label.to_owned()))))
     }
@@ -257,11 +257,11 @@ impl Registry {
 
     /// Adds a source of the table's families, whose names are taken.
     pub(super) fn add_own(&self, source: impl Read + 'static) {
-        self.add(Arc::new(Own::new(source, self.context())));
+        self.add(Arc::new(Own::new(source, self.common())));
     }
 
-    pub(super) fn context(&self) -> &Context {
-        &self.shared.context
+    pub(super) fn common(&self) -> &Common {
+        &self.shared.common
     }
 }
 

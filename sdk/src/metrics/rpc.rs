@@ -4,13 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, SECONDS_BOUNDS};
 use super::definition::{Definition, Kind};
 use super::exemplar::Exemplar;
 use super::histogram::Histogram;
 use super::instrument::{InstrumentFamily, Source};
 use super::labels::{LabelValue, Pair};
-use super::meter::SECONDS_BOUNDS;
 use super::registry::Registry;
 use crate::config::ExemplarFilter;
 use crate::context::SpanIds;
@@ -42,10 +41,10 @@ impl CallRecorder {
         let definition = Definition::of_instrument(&name, "s", help, Kind::Histogram);
         // Taken in advance, so that nobody else can take them.
         registry.take_names(&definition);
-        let (context, bounds) = (registry.context(), Arc::new(Bounds::new(SECONDS_BOUNDS)));
-        let family = Arc::new(InstrumentFamily::new(definition, context, bounds));
+        let (common, bounds) = (registry.common(), Arc::new(Bounds::new(SECONDS_BOUNDS)));
+        let family = Arc::new(InstrumentFamily::new(definition, common, bounds));
         registry.add(Arc::clone(&family) as Arc<dyn Source>);
-        Self { family, filter: context.filter }
+        Self { family, filter: common.filter }
     }
 
     pub(crate) fn observe(&self, call: &EndedCall<'_>) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::super::time::{Instant, SecondCache, Zone};
+use super::super::time::{SecondCache, WallTime, Zone};
 use super::*;
 
 fn cases() -> Vec<Json> {
@@ -50,7 +50,7 @@ fn written(case: &Json, format: LogFormat) -> String {
     let timestamp: Timestamp = text(case, "time").parse().unwrap();
     let mut second = SecondCache::new();
     let event = LineEvent {
-        time: second.write_out(Instant::from_timestamp(timestamp), 1, &Zone::utc()),
+        time: second.write_out(WallTime::from_timestamp(timestamp), 1, &Zone::utc()),
         level: text(case, "level").parse().unwrap(),
         target: Some(Text::whole(text(case, "target"))),
         path: case["file"].as_str(),

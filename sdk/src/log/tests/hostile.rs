@@ -42,7 +42,7 @@ impl Data<'_> {
     /// The one line that is made of it, without its newline.
     fn written(&self, renderer: &Renderer) -> String {
         let time =
-            super::super::time::Instant::from_timestamp("2026-11-23T17:28:00Z".parse().unwrap());
+            super::super::time::WallTime::from_timestamp("2026-11-23T17:28:00Z".parse().unwrap());
         let mut lines = Vec::new();
         let fill = |kept: &mut Fields| {
             kept.set_message(format_args!("{}", self.message));

@@ -107,7 +107,7 @@ async fn serve(listener: StdListener, registry: Registry, mut stopping: oneshot:
         };
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => drop(tokio::spawn(connection(stream, app.clone(), place))),
-            Err(_) => Losses::count(&registry.context().losses.refused_scrapers),
+            Err(_) => Losses::count(&registry.common().losses.refused_scrapers),
         }
     }
 }

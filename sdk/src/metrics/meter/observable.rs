@@ -7,7 +7,7 @@ use opentelemetry::metrics::{AsyncInstrument, Callback};
 
 use crate::metrics::definition::{Definition, Kind};
 use crate::metrics::exemplar::unix_nanos;
-use crate::metrics::instrument::{Context, Source};
+use crate::metrics::instrument::{Common, Source};
 use crate::metrics::labels::LabelSet;
 use crate::metrics::series::{Losses, MAX_SERIES};
 use crate::metrics::snapshot::{Family, Number, Point, Value};
@@ -40,16 +40,16 @@ type Ask = dyn Fn(&Observations<'_>) + Send + Sync;
 /// The callbacks of one name.
 pub(super) struct Observables {
     definition: Arc<Definition>,
-    context: Context,
+    common: Common,
     start_nanos: u64,
     callbacks: RwLock<Vec<Arc<Ask>>>,
 }
 
 impl Observables {
-    pub(super) fn new(definition: Definition, context: &Context) -> Self {
+    pub(super) fn new(definition: Definition, common: &Common) -> Self {
         Self {
             definition: Arc::new(definition),
-            context: context.clone(),
+            common: common.clone(),
             start_nanos: unix_nanos(),
             callbacks: RwLock::default(),
         }
@@ -84,10 +84,10 @@ pub(super) struct Observations<'a> {
 
 impl Observations<'_> {
     fn observe(&self, number: Number, attributes: &[KeyValue]) {
-        let Observables { definition, context, start_nanos, .. } = self.family;
+        let Observables { definition, common, start_nanos, .. } = self.family;
         let value = number.as_f64();
         if definition.kind == Kind::Counter && !(value.is_finite() && value >= 0.0) {
-            Losses::count(&context.losses.invalid);
+            Losses::count(&common.losses.invalid);
             return;
         }
         let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,18 +98,18 @@ impl Observations<'_> {
             return;
         }
         if points.len() < MAX_SERIES {
-            let labels = Arc::new(LabelSet::new(attributes.to_vec(), &context.defaults));
+            let labels = Arc::new(LabelSet::new(attributes.to_vec(), &common.defaults));
             let value = Value::Number { number, example: None };
             points.push(Point { labels, start_nanos: *start_nanos, value });
             return;
         }
-        Losses::count(&context.losses.overflow);
+        Losses::count(&common.losses.overflow);
         let overflow = points.get_mut(MAX_SERIES).map(|point| &mut point.value);
         if let Some(Value::Number { number: sum, .. }) = overflow {
             *sum = Number::Float(sum.as_f64() + value);
             return;
         }
-        let labels = Arc::new(LabelSet::overflow(&context.defaults));
+        let labels = Arc::new(LabelSet::overflow(&common.defaults));
         let value = Value::Number { number, example: None };
         points.push(Point { labels, start_nanos: *start_nanos, value });
     }

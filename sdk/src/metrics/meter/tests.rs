@@ -88,7 +88,7 @@ fn two_meters_with_one_name_are_one_family_and_another_kind_is_refused() {
     let text = registry.to_openmetrics();
     assert!(text.contains("calls_total 2\n"), "{text}");
     assert!(text.contains("mine 0.0\n") && !text.contains("no_name"), "{text}");
-    let losses = &registry.context().losses;
+    let losses = &registry.common().losses;
     assert_eq!(losses.conflicts.load(std::sync::atomic::Ordering::Relaxed), 3);
 }
 

@@ -15,7 +15,7 @@ use super::{Read, Readings};
 use crate::context;
 use crate::metrics::bounds::Bounds;
 use crate::metrics::histogram::{Histogram, HistogramCore};
-use crate::metrics::instrument::{Context, Instrument as _};
+use crate::metrics::instrument::{Common, Instrument as _};
 use crate::metrics::labels::pair;
 use crate::metrics::snapshot::{Number, Value};
 
@@ -50,8 +50,8 @@ struct Lag {
 }
 
 impl WatchedRuntime {
-    pub(in crate::metrics) fn new(context: &Context) -> Self {
-        let histogram = Histogram::core(context, &Arc::new(Bounds::new(BOUNDS)));
+    pub(in crate::metrics) fn new(common: &Common) -> Self {
+        let histogram = Histogram::core(common, &Arc::new(Bounds::new(BOUNDS)));
         let lag = Lag { histogram, latest: Mutex::default() };
         Self { watched: Mutex::default(), lag: Arc::new(lag) }
     }
@@ -198,7 +198,7 @@ mod tests {
     /// The executable definition of the lag: on a paused clock it is what a worker was held up for.
     #[tokio::test(start_paused = true)]
     async fn a_worker_that_is_held_up_makes_the_timer_late_by_just_so_much() {
-        let runtime = WatchedRuntime::new(&Context::default());
+        let runtime = WatchedRuntime::new(&Common::default());
         runtime.watch(&Handle::current());
         // Lets the task begin its first sleep; nothing holds it up.
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_runtime_without_timers_has_no_lag_and_no_panic() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let watched = WatchedRuntime::new(&Context::default());
+        let watched = WatchedRuntime::new(&Common::default());
         watched.watch(runtime.handle());
         runtime.block_on(async {
             while Handle::current().metrics().num_alive_tasks() > 0 {
@@ -233,7 +233,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_the_last_minute_counts_and_a_stop_ends_the_measurement() {
-        let runtime = WatchedRuntime::new(&Context::default());
+        let runtime = WatchedRuntime::new(&Common::default());
         runtime.watch(&Handle::current());
         tokio::time::sleep(Duration::from_secs(120)).await;
         assert_eq!(runtime.lag.sorted().len(), WINDOW);

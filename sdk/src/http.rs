@@ -25,6 +25,7 @@ pub mod grpc;
 mod head;
 mod headers;
 mod method;
+mod outcome;
 mod polls;
 mod route;
 mod semconv;

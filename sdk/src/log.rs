@@ -27,6 +27,7 @@ mod escape;
 mod extra;
 mod fields;
 mod format;
+mod format_name;
 mod key_values;
 mod layer;
 mod ledger;
@@ -62,17 +63,18 @@ use ring::{Priority, Ring};
 use sink::Sink;
 
 pub use extra::{Extra, FixedValue};
+pub use format_name::{LogFormat, ParseLogFormatError};
 pub(crate) use key_values::put_aside;
 pub(crate) use layer::LineLayer;
 pub use ledger::{LineDrops, LineLedger};
 pub(crate) use options::{LineOptions, Own};
 pub use own::{Format, Line};
 pub(crate) use panic::install_panic_hook;
+pub use settings::LogOutput;
 pub(crate) use settings::LogSettings;
 pub(crate) use settings::{
     DEFAULT_FILE_BYTES, DEFAULT_FILES_KEPT, DEFAULT_QUEUE_BYTES, DEFAULT_RESERVED_BYTES,
 };
-pub use settings::{LogFormat, LogOutput, ParseLogFormatError};
 pub use time::LogTime;
 
 /// Opens the output and starts the writer.

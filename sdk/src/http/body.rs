@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::exchange::{Error, Exchange};
+use super::exchange::Exchange;
+use super::outcome::Error;
 
 /// A body whose end is the end of the exchange, which moves into it if need be. It is the body itself, without a box around it, where
 /// nobody would see the difference.

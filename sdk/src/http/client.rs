@@ -17,8 +17,9 @@ use tracing::span::EnteredSpan;
 
 use super::counted::Counted;
 use super::current::{InForce, current};
-use super::exchange::{Begin, Error, Exchange};
+use super::exchange::{Begin, Exchange};
 use super::method::Method;
+use super::outcome::Error;
 use super::start::{self, Place};
 use super::{body, semconv, traceparent};
 use crate::metrics::http::Asked;

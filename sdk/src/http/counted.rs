@@ -4,8 +4,8 @@ use opentelemetry::trace::SpanContext;
 use std::sync::OnceLock;
 use tokio::time::Instant;
 
-use super::exchange::{Error, Facts};
 use super::method::{Method, SLOTS};
+use super::outcome::{Error, Facts};
 use super::polls::Polls;
 use super::route::Route;
 use crate::context::SpanIds;

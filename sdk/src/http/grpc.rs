@@ -31,6 +31,7 @@ mod client;
 mod counted;
 mod method;
 mod server;
+mod side;
 mod status;
 
 pub use body::CallBody;

@@ -2,7 +2,8 @@
 
 use super::client::{self, Sent};
 use super::current::current;
-use super::exchange::{Error, Exchange};
+use super::exchange::Exchange;
+use super::outcome::Error;
 use super::start::Place;
 use super::{body, semconv};
 

@@ -14,8 +14,8 @@ use tracing::Level;
 use super::digits;
 use super::escape::{self, Guard};
 use super::fields::{Fields, Text, Value};
+use super::format_name::LogFormat;
 use super::out::Out;
-use super::settings::LogFormat;
 use super::time::WrittenTime;
 use crate::context::SpanIds;
 

@@ -4,15 +4,10 @@ use opentelemetry::KeyValue;
 use tonic::Code;
 
 use super::counted::Counted;
+use super::side::Side;
 use super::status;
-use crate::http::exchange::{Error, Exchange};
-
-/// Which end of the call this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Client,
-    Server,
-}
+use crate::http::exchange::Exchange;
+use crate::http::outcome::Error;
 
 /// Owns the span of a call. Dropped while still open, the call was given up.
 pub(super) struct Call {

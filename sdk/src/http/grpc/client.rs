@@ -14,10 +14,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::CallBody;
-use super::call::{Call, Side};
+use super::call::Call;
 use super::counted::{Counted, Server};
 use super::method::Method;
 use super::server::answered;
+use super::side::Side;
 use crate::http::client::inject;
 use crate::http::current::current;
 use crate::http::exchange::{Begin, Exchange};

@@ -6,7 +6,7 @@ use opentelemetry::trace::SpanContext;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::call::Side;
+use super::side::Side;
 use super::status;
 use crate::context::SpanIds;
 use crate::http::current::InForce;

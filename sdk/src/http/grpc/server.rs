@@ -15,9 +15,10 @@ use tower_service::Service;
 use tracing::span::EnteredSpan;
 
 use super::body::CallBody;
-use super::call::{Call, Side};
+use super::call::Call;
 use super::counted::Counted;
 use super::method::Method;
+use super::side::Side;
 use super::status;
 use crate::http::caller::{Caller, Callers};
 use crate::http::current::current;

@@ -298,11 +298,11 @@ impl Way<'_> {
             let count = count.min(taken);
             taken -= count;
             self.count_dropped(signal, reason, count);
-            tracing::warn!(
-                exporter,
-                reason,
-                "{count} items of {signal} were refused, and are dropped"
-            );
+            if self.is_news(reason) {
+                let why = answer.told.as_str();
+                let what = format!("{count} items of {signal} were refused, and are dropped");
+                tracing::warn!(exporter, reason, why, "{what}");
+            }
         }
         let label = SignalExporter { signal, exporter: exporter.to_owned() };
         self.self_metrics.export.exported.get_or_create(&label).inc_by(taken);

@@ -92,7 +92,10 @@ impl Otlp {
             ($client:ident, $message:expr, $rejected:ident) => {{
                 let mut client = $client::new(channel);
                 if self.settings.gzip {
-                    client = client.send_compressed(CompressionEncoding::Gzip);
+                    // A server may answer as it was asked: the Collector does.
+                    client = client
+                        .send_compressed(CompressionEncoding::Gzip)
+                        .accept_compressed(CompressionEncoding::Gzip);
                 }
                 let answer = client.export(self.request($message)).await?.into_inner();
                 let partial = answer.partial_success.unwrap_or_default();

@@ -83,7 +83,10 @@ impl Sender for Grpc {
         let mut client =
             tonic::client::Grpc::new(Readable(channel)).max_decoding_message_size(MAX_ANSWER_BYTES);
         if self.gzip {
-            client = client.send_compressed(CompressionEncoding::Gzip);
+            // A server may answer as it was asked: the Collector does.
+            client = client
+                .send_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Gzip);
         }
         let mut request = Request::new(request);
         *request.metadata_mut() = self.metadata.clone();

@@ -1,8 +1,8 @@
 //! The harness of the tests before the real back ends: each is a process on free loopback ports in a folder of its own.
 //!
 //! A [`BackEnd`] is started, waited for until it is ready, stopped and started again, and killed when it is dropped; its last
-//! lines are shown when its test fails. [`Loki`], [`Tempo`], [`Prometheus`] and [`Collector`] know how to start one and what
-//! to ask it, [`Agent`] is ours. A [`Corpus`] is what kubelet's folder could hold, [`Sink`] an OTLP receiver that remembers
+//! lines are shown when its test fails. [`Loki`], [`Tempo`] and [`Prometheus`] know how to start one and what
+//! to ask it; a [`Relay`] is our agent, or the Collector in its place. A [`Corpus`] is what kubelet's folder could hold, [`Sink`] an OTLP receiver that remembers
 //! every record, and [`compare`] tells two accounts of the same lines apart.
 
 mod back_end;
@@ -12,16 +12,20 @@ pub mod configuration;
 mod corpus;
 mod loki;
 mod ports;
+mod prometheus;
 mod relay;
 mod sink;
+mod tempo;
 
 pub use back_end::BackEnd;
 
 pub use corpus::{Corpus, Extent, FOREIGN};
 pub use loki::{Entry, Loki};
 pub use ports::free_port;
+pub use prometheus::{Prometheus, Series};
 pub use relay::{Kind, Relay};
 pub use sink::Sink;
+pub use tempo::Tempo;
 
 /// The program that knows all roles; only a test binary is told by cargo where it is.
 #[macro_export]

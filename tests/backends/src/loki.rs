@@ -54,6 +54,7 @@ impl Loki {
         let (http_port, grpc_port) = (free_port()?, free_port()?);
         let url = format!("http://127.0.0.1:{http_port}");
         let mut args = vec![format!("-config.file={CONFIG}"), "-config.expand-env=true".to_owned()];
+        args.push(format!("-validation.max-entries-limit={MOST_ENTRIES}"));
         args.extend(flags.iter().map(|&flag| flag.to_owned()));
         let vars = vec![
             ("LOKI_FOLDER", folder.path().display().to_string()),

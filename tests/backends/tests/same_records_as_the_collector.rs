@@ -14,13 +14,12 @@ use spanline_tests::eventually;
 
 const EXTENT: Extent = Extent { files: 36, lines_each: 300, without_lost: false };
 /// Lines of a megabyte, and all of them at once.
-const GENEROUS: [&str; 11] = [
+const GENEROUS: [&str; 10] = [
     "-shard-streams.enabled=false",
     "-server.grpc-max-recv-msg-size-bytes=1073741824",
     "-server.grpc-max-send-msg-size-bytes=1073741824",
     "-server.http-write-timeout=2m",
     "-auth.enabled=true",
-    "-validation.max-entries-limit=1000000",
     "-distributor.max-line-size=4MB",
     "-distributor.ingestion-rate-limit-mb=1000",
     "-distributor.ingestion-burst-size-mb=1000",

@@ -71,15 +71,19 @@ pub mod testing;
 #[cfg(any(doc, doctest))]
 pub mod docs;
 
+mod background;
 mod config;
 mod context;
+mod cut;
 mod endpoint;
 mod error;
+mod gzip;
 mod otlp;
 mod otlp_signal;
 mod resource;
 mod signals;
 mod span;
+mod thread_number;
 #[cfg(feature = "tls")]
 mod tls;
 mod vars;

@@ -15,7 +15,7 @@ use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::Resource;
 
 use crate::error::Fault;
-use crate::vars::Reader;
+use crate::vars::{Reader, words};
 
 const SERVICE_NAME: &str = "service.name";
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
@@ -110,9 +110,7 @@ fn from_environment(reader: &mut Reader<'_>) -> Vec<(String, String)> {
         let decoded = percent_encoding::percent_decode_str(part.trim()).decode_utf8();
         decoded.ok().map(|text| text.into_owned())
     };
-    let pairs: Option<Vec<_>> = text
-        .split(',')
-        .filter(|pair| !pair.trim().is_empty())
+    let pairs: Option<Vec<_>> = words(&text)
         .map(|pair| {
             let (key, value) = pair.split_once('=')?;
             let key = decode(key).filter(|key| !key.is_empty())?;

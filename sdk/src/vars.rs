@@ -22,6 +22,11 @@ pub(crate) struct Reader<'a> {
     faults: Vec<Fault>,
 }
 
+/// The words of a list with commas.
+pub(crate) fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
 /// The longest time that can be set: nobody waits for longer, and it can be added to a time of day.
 pub(crate) const LONGEST: Duration = Duration::from_secs(3_600);
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Overrides;
 use crate::error::Fault;
-use crate::vars::Reader;
+use crate::vars::{Reader, words};
 
 /// Longer than a worker should be kept from others.
 const DEFAULT_SLOW_POLL: Duration = Duration::from_millis(10);
@@ -36,10 +36,6 @@ impl Default for Propagation {
 impl HttpConfig {
     /// Reads the variables; what is wrong is in the reader's faults.
     pub(crate) fn read(overrides: &Overrides, reader: &mut Reader<'_>) -> Self {
-        let words = |text: &str| -> Vec<String> {
-            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-            words.map(str::to_owned).collect()
-        };
         let propagation = reader.text("OTEL_PROPAGATORS").and_then(|names| {
             let mut wanted = None;
             for name in words(&names) {
@@ -60,7 +56,7 @@ impl HttpConfig {
         });
         let known_methods = reader.text("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").map(|methods| {
             // Read once in a process, and wanted as long as it lives.
-            words(&methods).into_iter().map(|method| &*method.leak()).collect()
+            words(&methods).map(|method| &*method.to_owned().leak()).collect()
         });
         let slow_poll = reader
             .parse("SPANLINE_SLOW_POLL_THRESHOLD", "a whole number of milliseconds")

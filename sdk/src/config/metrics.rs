@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{OtlpConfig, Overrides};
 use crate::otlp_signal::Signal;
-use crate::vars::{LONGEST, Reader, TimeLimit};
+use crate::vars::{LONGEST, Reader, TimeLimit, words};
 
 const EXPORTER: &str = "OTEL_METRICS_EXPORTER";
 /// A pod must be scraped from outside; the specification's default is localhost.
@@ -126,7 +126,7 @@ impl FromStr for Ways {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut ways = Self::default();
-        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in words(text) {
             match name.to_ascii_lowercase().as_str() {
                 "prometheus" => ways.prometheus = true,
                 "otlp" => ways.otlp = true,

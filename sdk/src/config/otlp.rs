@@ -10,7 +10,7 @@ use super::{Overrides, Secret};
 use crate::endpoint::{self, Endpoint, OtlpProtocol};
 use crate::error::Fault;
 use crate::otlp_signal::Signal;
-use crate::vars::{LONGEST, Reader, TimeLimit};
+use crate::vars::{LONGEST, Reader, TimeLimit, words};
 
 /// For one try. The specification's default is 10 s, longer than a pod has to shut down in comfort.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -77,7 +77,7 @@ fn read_headers(
 ) -> Vec<(http::HeaderName, http::HeaderValue)> {
     let mut headers = http::HeaderMap::new();
     let (setting, text) = reader.text_first(settings).unwrap_or_default();
-    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+    for pair in words(&text) {
         match decoded(pair) {
             Some((name, value)) => drop(headers.insert(name, value)),
             None => {

@@ -8,7 +8,7 @@ use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 use super::{OtlpConfig, Overrides};
 use crate::error::Fault;
 use crate::otlp_signal::Signal;
-use crate::vars::{Delay, Reader, TimeLimit};
+use crate::vars::{Delay, Reader, TimeLimit, words};
 
 /// Where spans go (`OTEL_TRACES_EXPORTER`); both is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl FromStr for Ways {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut ways = Self { otlp: false, console: false };
-        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in words(text) {
             match name.to_ascii_lowercase().as_str() {
                 "otlp" => ways.otlp = true,
                 "console" => ways.console = true,

@@ -1,6 +1,6 @@
 //! A request's method, as the conventions have it: some are known by name, and all others are one.
 
-use super::semconv::cut;
+use crate::cut::cut;
 use crate::span;
 
 /// Unless `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` names others.

@@ -5,6 +5,7 @@
 
 use http::{Uri, Version};
 
+use crate::cut::cut;
 use crate::span::{self, Text, unbracketed};
 
 pub(super) const ERROR_TYPE: &str = "error.type";
@@ -117,15 +118,6 @@ pub(super) fn bounded_bytes(value: &[u8]) -> &[u8] {
         end -= 1;
     }
     &value[..end]
-}
-
-/// At most so many bytes of a text, cut between characters.
-pub(super) fn cut(value: &str, max_bytes: usize) -> &str {
-    if value.len() <= max_bytes {
-        return value;
-    }
-    let end = (0..=max_bytes).rev().find(|&index| value.is_char_boundary(index));
-    &value[..end.unwrap_or_default()]
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::fmt::{self, Write as _};
 
 use tracing::field::{Field, Visit};
 
+use crate::cut::cut;
+
 /// More causes than this are a loop.
 const MAX_ERROR_SOURCES: usize = 16;
 
@@ -29,18 +31,9 @@ impl<'a> Text<'a> {
 
     /// The same text with at most `max_bytes` kept.
     pub(crate) fn cut_to(self, max_bytes: usize) -> Self {
-        let kept = head(self.kept, max_bytes);
+        let kept = cut(self.kept, max_bytes);
         Self { kept, cut_bytes: self.cut_bytes + self.kept.len() - kept.len() }
     }
-}
-
-/// As much of a text's beginning as fits into `max_bytes` without splitting a character.
-fn head(text: &str, max_bytes: usize) -> &str {
-    if text.len() <= max_bytes {
-        return text;
-    }
-    let end = (0..=max_bytes).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    &text[..end]
 }
 
 /// A field's value, with the type that it had in the program.
@@ -239,7 +232,7 @@ impl Fields {
             },
         };
         let stored = &self.arena[piece.start..piece.start + piece.stored_bytes];
-        piece.kept_bytes = head(stored, kept_bytes).len();
+        piece.kept_bytes = cut(stored, kept_bytes).len();
     }
 
     /// Forgets the last field; `false` if there is none.
@@ -267,7 +260,7 @@ impl Fields {
 
     fn store_str(&mut self, text: &str) -> Piece {
         let start = self.arena.len();
-        self.arena.push_str(head(text, self.max_value_bytes));
+        self.arena.push_str(cut(text, self.max_value_bytes));
         self.piece_from(start, text.len())
     }
 
@@ -278,7 +271,7 @@ impl Fields {
     }
 
     fn store_name(&mut self, name: &str) -> Name {
-        let name = head(name, MAX_NAME_BYTES);
+        let name = cut(name, MAX_NAME_BYTES);
         let start = self.arena.len();
         self.arena.push_str(name);
         Name::Stored { start, bytes: name.len() }
@@ -366,7 +359,7 @@ struct Bounded<'a> {
 impl fmt::Write for Bounded<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.full_bytes += text.len();
-        let stored = head(text, self.room);
+        let stored = cut(text, self.room);
         self.out.push_str(stored);
         // Once something did not fit, nothing that follows may be glued to what did.
         self.room = if stored.len() == text.len() { self.room - stored.len() } else { 0 };

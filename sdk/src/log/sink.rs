@@ -1,12 +1,12 @@
 //! What takes lines: the queue of a writer, or nothing at all.
 
-use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::ledger::{LineDrops, LineLedger};
 use super::ring::{Priority, Ring};
+use crate::thread_number::thread_number;
 
 /// Takes every line, and keeps the account.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Counts {
         let counter = if self.is_closed.load(Ordering::Relaxed) {
             &self.shutdown
         } else {
-            &self.written[stripe_of_this_thread()].0
+            &self.written[thread_number() % STRIPES].0
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -111,20 +111,6 @@ impl Counts {
         };
         LineLedger { emitted: written + dropped.total(), written, queued: 0, dropped }
     }
-}
-
-fn stripe_of_this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        /// Has no destructor, so it can be read while the thread is torn down.
-        static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    let mut stripe = STRIPE.get();
-    if stripe >= STRIPES {
-        stripe = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES;
-        STRIPE.set(stripe);
-    }
-    stripe
 }
 
 #[cfg(test)]

@@ -3,19 +3,16 @@
 mod listener;
 mod negotiate;
 
-use std::io::Write as _;
-
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::registry::Registry;
 use super::text;
+use crate::gzip::gzipped;
 pub(crate) use listener::Listener;
 use negotiate::Format;
 
@@ -44,10 +41,8 @@ fn answer(registry: &Registry, headers: &HeaderMap) -> Response<Body> {
         Format::OpenMetrics => (OPENMETRICS, text::openmetrics(&snapshot)),
         Format::Prometheus => (PROMETHEUS, text::prometheus(&snapshot)),
     };
-    let zipped =
-        negotiate::wants_gzip(&listed(headers, &ACCEPT_ENCODING)).then(|| gzip(&text)).flatten();
-    let is_zipped = zipped.is_some();
-    let body = zipped.map_or_else(|| Bytes::from(text), Bytes::from);
+    let is_zipped = negotiate::wants_gzip(&listed(headers, &ACCEPT_ENCODING));
+    let body = if is_zipped { gzipped(&text) } else { text };
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -62,10 +57,4 @@ fn answer(registry: &Registry, headers: &HeaderMap) -> Response<Body> {
 fn listed(headers: &HeaderMap, name: &HeaderName) -> String {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.collect::<Vec<_>>().join(",")
-}
-
-fn gzip(text: &[u8]) -> Option<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    encoder.write_all(text).ok()?;
-    encoder.finish().ok()
 }

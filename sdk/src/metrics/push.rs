@@ -7,11 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
 use prost::Message as _;
 use tokio::sync::oneshot;
@@ -21,6 +19,7 @@ use super::ledger::PushLedger;
 use super::otlp::Encoder;
 use super::registry::Registry;
 use super::text;
+use crate::background;
 use crate::config::PushConfig;
 use crate::otlp::{self, Answer, Attempt, Pauses, Sender, attempt};
 use crate::vars::LONGEST;
@@ -77,44 +76,30 @@ impl Push {
 
     fn start(interval: Duration, registry: Registry, mut way: Way) -> io::Result<Self> {
         let (stop, mut stopping) = oneshot::channel();
-        let (stopped_here, stopped) = mpsc::channel();
-        thread::Builder::new().name("spanline-push".to_owned()).spawn(move || {
-            let _stopped: mpsc::Sender<()> = stopped_here;
-            let _suppressed = Context::enter_telemetry_suppressed_scope();
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    tracing::warn!(
-                        target: "spanline", %error,
-                        "the push of metrics has no runtime; metrics are not pushed"
-                    );
-                    return;
+        let (stopped_here, stopped) = mpsc::channel::<()>();
+        let work = move || async move {
+            let interval = interval.clamp(SHORTEST_INTERVAL, LONGEST);
+            let mut ticks = interval_at(tokio::time::Instant::now() + interval, interval);
+            // A push that took longer than an interval is followed by one at the next tick, not by all it missed.
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let deadline = loop {
+                let push = async {
+                    ticks.tick().await;
+                    way.push(&registry, None).await;
+                };
+                // A push that is under way gives way to the last one, which tells its sums as well.
+                tokio::select! {
+                    () = push => {}
+                    deadline = &mut stopping => break deadline,
                 }
             };
-            runtime.block_on(async {
-                let interval = interval.clamp(SHORTEST_INTERVAL, LONGEST);
-                let mut ticks = interval_at(tokio::time::Instant::now() + interval, interval);
-                // A push that took longer than an interval is followed by one at the next tick, not by all it missed.
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-                let deadline = loop {
-                    let push = async {
-                        ticks.tick().await;
-                        way.push(&registry, None).await;
-                    };
-                    // A push that is under way gives way to the last one, which tells its sums as well.
-                    tokio::select! {
-                        () = push => {}
-                        deadline = &mut stopping => break deadline,
-                    }
-                };
-                // Without a word whoever could stop it is gone.
-                if let Ok(deadline) = deadline {
-                    way.push(&registry, Some(deadline)).await;
-                }
-            });
-            // A sender that hangs is left behind.
-            runtime.shutdown_background();
-        })?;
+            // Without a word whoever could stop it is gone.
+            if let Ok(deadline) = deadline {
+                way.push(&registry, Some(deadline)).await;
+            }
+        };
+        let for_want_of_a_runtime = "the push of metrics has no runtime; metrics are not pushed";
+        background::start("spanline-push", for_want_of_a_runtime, stopped_here, work)?;
         Ok(Self { stop: Some(stop), stopped })
     }
 

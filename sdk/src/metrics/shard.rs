@@ -1,11 +1,11 @@
 //! Where a number is kept so that threads do not fight over it: in several pieces, each of a thread's own
 //! as far as there are enough of them, which are added up when they are read.
 
-use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use super::exemplar::{Exemplar, ExemplarCell};
+use crate::thread_number::thread_number;
 
 /// More do not help: a number is touched by the threads that run at one time.
 const MAX_SHARDS: usize = 8;
@@ -57,19 +57,4 @@ fn count() -> usize {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         threads.next_power_of_two().min(MAX_SHARDS)
     })
-}
-
-/// A small number of this thread, given out in turn.
-#[inline]
-fn thread_number() -> usize {
-    const NONE: usize = usize::MAX;
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local!(static NUMBER: Cell<usize> = const { Cell::new(NONE) });
-    let number = NUMBER.get();
-    if number != NONE {
-        return number;
-    }
-    let number = NEXT.fetch_add(1, Ordering::Relaxed) % NONE;
-    NUMBER.set(number);
-    number
 }

@@ -1,7 +1,6 @@
 //! OTLP over HTTP, as protobuf.
 
 use std::future::Future;
-use std::io::Write as _;
 use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use super::connect::{Connector, Distrust};
 use super::{Answer, MAX_ANSWER_BYTES, Sender};
 use crate::config::OtlpConfig;
+use crate::gzip::gzipped;
 
 /// A connection that is idle for longer is made anew.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
@@ -58,7 +58,7 @@ impl Http {
 
 impl Sender for Http {
     fn send(&self, request: Bytes) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        let body = if self.gzip { gzipped(&request) } else { request };
+        let body = if self.gzip { gzipped(&request).into() } else { request };
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -109,14 +109,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let date = httpdate::parse_http_date(value).ok()?;
     date.duration_since(SystemTime::now()).ok()
-}
-
-fn gzipped(body: &[u8]) -> Bytes {
-    let packed = Vec::with_capacity(body.len() / 4);
-    let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
-    // Writing to memory does not fail.
-    let _ = encoder.write_all(body);
-    encoder.finish().unwrap_or_default().into()
 }
 
 #[cfg(test)]

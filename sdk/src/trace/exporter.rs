@@ -5,11 +5,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use opentelemetry::Context;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
@@ -19,6 +17,7 @@ use prost::Message as _;
 
 use super::Console;
 use super::queue::{Debt, Outcome, SpanQueue};
+use crate::background;
 use crate::config::ExportConfig;
 use crate::otlp::{Answer, Attempt, Pauses, Sender, attempt};
 use crate::span::Ended;
@@ -64,24 +63,10 @@ pub(super) fn spawn(
         timeout: config.otlp.timeout,
         complaints: Complaints::new(&config.otlp.endpoint),
     };
-    thread::Builder::new().name("spanline-export".to_owned()).spawn(move || {
-        let _suppressed = Context::enter_telemetry_suppressed_scope();
-        // Told also if the exporter itself panics: nobody then waits for it in vain.
-        let _gone = Gone(Arc::clone(&exporter.queue));
-        // Made here: a runtime must not be dropped inside another, where `init` may be called.
-        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => {
-                runtime.block_on(exporter.run());
-                // A sender that hangs is left behind.
-                runtime.shutdown_background();
-            }
-            Err(error) => tracing::warn!(
-                target: "spanline", %error,
-                "the exporter of spans has no runtime; spans are dropped"
-            ),
-        }
-    })?;
-    Ok(())
+    // Told also if the exporter itself panics: nobody then waits for it in vain.
+    let gone = Gone(Arc::clone(&exporter.queue));
+    let for_want_of_a_runtime = "the exporter of spans has no runtime; spans are dropped";
+    background::start("spanline-export", for_want_of_a_runtime, gone, || exporter.run())
 }
 
 struct Gone(Arc<SpanQueue>);

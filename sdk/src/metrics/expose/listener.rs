@@ -5,17 +5,16 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use opentelemetry::Context;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tower_service::Service as _;
 
+use crate::background;
 use crate::metrics::registry::Registry;
 use crate::metrics::series::Losses;
 
@@ -49,23 +48,11 @@ impl Listener {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopping) = oneshot::channel();
-        let (stopped_here, stopped) = mpsc::channel();
-        thread::Builder::new().name("spanline-metrics".to_owned()).spawn(move || {
-            let _stopped = stopped_here;
-            let _suppressed = Context::enter_telemetry_suppressed_scope();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            match runtime {
-                Ok(runtime) => {
-                    runtime.block_on(serve(listener, registry, stopping));
-                    // An answer that is being made is left behind.
-                    runtime.shutdown_background();
-                }
-                Err(error) => tracing::warn!(
-                    target: "spanline", %error,
-                    "there is no runtime to serve metrics; a scraper will find nothing"
-                ),
-            }
-        })?;
+        let (stopped_here, stopped) = mpsc::channel::<()>();
+        let for_want_of_a_runtime =
+            "there is no runtime to serve metrics; a scraper will find nothing";
+        let work = move || serve(listener, registry, stopping);
+        background::start("spanline-metrics", for_want_of_a_runtime, stopped_here, work)?;
         Ok(Self { address, stop: Some(stop), stopped })
     }
 

@@ -253,7 +253,7 @@ fn propagator(propagation: Propagation) -> TextMapCompositePropagator {
 }
 
 /// What takes every event and `tracing` span of the process.
-fn subscriber(
+pub(crate) fn subscriber(
     config: &Config,
     lines: log::LineLayer,
     tracer: Tracer,

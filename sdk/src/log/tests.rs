@@ -12,6 +12,7 @@ mod panics;
 mod reentry;
 mod trees;
 
+use std::collections::HashMap;
 use std::io::{self, PipeReader, PipeWriter, Read as _};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
@@ -19,17 +20,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SpanData};
 use serde_json::Value as Json;
 use tracing::Level;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::output::{Output, Stream};
 use super::*;
+use crate::config::{Config, Overrides};
 use crate::context::{self, SpanIds};
+use crate::metrics::Metrics;
+use crate::span::{self, Limits, Provider, Sampling};
+use crate::vars::Reader;
 
 /// Longer than anything here takes on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -124,10 +127,20 @@ fn in_memory(settings: &LogSettings) -> (LineLayer, Lines, Memory) {
     (layer, lines, memory)
 }
 
-/// A subscriber as a service has it: our layer first, OpenTelemetry's after it.
+/// Keeps the spans that end.
+#[derive(Clone, Debug, Default)]
+struct Ended(Arc<Mutex<Vec<SpanData>>>);
+
+impl span::Sink for Ended {
+    fn take(&self, span: &mut Option<span::Ended>) {
+        self.0.lock().unwrap().extend(span.take().map(span::Ended::into_data));
+    }
+}
+
+/// The subscriber that a service has, with no event filtered out.
 struct Scene {
     dispatch: tracing::Dispatch,
-    provider: SdkTracerProvider,
+    provider: Provider,
     lines: Lines,
     memory: Memory,
 }
@@ -138,18 +151,21 @@ impl Scene {
     }
 
     fn sampling(sampler: Sampler) -> Self {
-        let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
-        Self::of(&settings(LogFormat::Json), provider)
+        Self::of(&settings(LogFormat::Json), sampler, Ended::default())
     }
 
-    fn of(settings: &LogSettings, provider: SdkTracerProvider) -> Self {
+    fn of(settings: &LogSettings, sampler: Sampler, spans: impl span::Sink + 'static) -> Self {
         let (layer, lines, memory) = in_memory(settings);
-        // Events are not copied into spans: that would print their values a second time.
-        let spans = tracing_opentelemetry::layer()
-            .with_tracer(provider.tracer("test"))
-            .with_filter(filter_fn(|metadata| metadata.is_span()));
-        let subscriber = tracing_subscriber::registry().with(layer).with(spans);
-        Self { dispatch: subscriber.into(), provider, lines, memory }
+        let overrides = Overrides { log_filter: Some("trace".to_owned()), ..Overrides::default() };
+        let unset = HashMap::<&'static str, &'static str>::new();
+        let config = Config::read(&overrides, &mut Reader::new(&unset));
+        let sampling = Sampling { sampler, reads_attributes: false };
+        let provider = Provider::new(sampling, Limits::default(), Arc::new(spans));
+        let requests = Metrics::new(&config.metrics, &Resource::builder_empty().build());
+        let requests = requests.of_requests();
+        let tracer = provider.tracer("test");
+        let dispatch = crate::init::subscriber(&config, layer, tracer, requests).into();
+        Self { dispatch, provider, lines, memory }
     }
 
     /// Runs a program under this subscriber; gives back its lines, those of earlier runs included.

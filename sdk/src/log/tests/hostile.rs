@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use regex::Regex;
 use tracing::{info, info_span};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 use look::{Look, hex};

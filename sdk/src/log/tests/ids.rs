@@ -4,8 +4,10 @@ use opentelemetry::Context as OtelContext;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
 };
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Span, info, info_span};
 use tracing_log::log;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 

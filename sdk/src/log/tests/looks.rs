@@ -14,7 +14,7 @@ fn with(format: LogFormat, change: impl FnOnce(&mut LineOptions)) -> LogSettings
 }
 
 fn scene(settings: &LogSettings) -> Scene {
-    Scene::of(settings, SdkTracerProvider::builder().build())
+    Scene::of(settings, Sampler::AlwaysOn, Ended::default())
 }
 
 fn text_of(scene: &Scene) -> Vec<String> {

@@ -3,8 +3,6 @@
 use std::panic;
 
 use opentelemetry::trace::Status;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span as SdkSpan, SpanData, SpanProcessor};
 use tracing::info_span;
 
 use super::alone::alone;
@@ -84,29 +82,11 @@ fn a_panic_without_text_and_one_in_a_thread_are_lines_too() {
     });
 }
 
-/// Keeps every span that has ended.
-#[derive(Clone, Debug, Default)]
-struct Ended(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanProcessor for Ended {
-    fn on_start(&self, _span: &mut SdkSpan, _context: &opentelemetry::Context) {}
-    fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap().push(span);
-    }
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_panic_fails_the_active_span() {
     alone("panics::a_panic_fails_the_active_span", || {
         let ended = Ended::default();
-        let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
-        let scene = Scene::of(&settings(LogFormat::Json), provider);
+        let scene = Scene::of(&settings(LogFormat::Json), Sampler::AlwaysOn, ended.clone());
         install_panic_hook(&scene.lines);
         let ids = panics_in_a_span(&scene).unwrap();
         let spans = ended.0.lock().unwrap();

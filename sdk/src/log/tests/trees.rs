@@ -87,10 +87,9 @@ impl Walk<'_> {
 fn every_line_of_random_span_trees_has_the_ids_of_its_span() {
     let seed = fastrand::u64(..);
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.5)));
-    let provider = SdkTracerProvider::builder().with_sampler(sampler).build();
     let mut settings = settings(LogFormat::Json);
     settings.queue_bytes = 64 * 1024 * 1024;
-    let scene = Scene::of(&settings, provider);
+    let scene = Scene::of(&settings, sampler, Ended::default());
     let shared = Mutex::new(Vec::new());
     let walk = |thread: u64| {
         let mut walk = Walk {

@@ -64,7 +64,7 @@ use sink::Sink;
 
 pub use extra::{Extra, FixedValue};
 pub use format_name::{LogFormat, ParseLogFormatError};
-pub(crate) use key_values::put_aside;
+pub(crate) use key_values::{attributes, put_aside};
 pub(crate) use layer::LineLayer;
 pub use ledger::{LineDrops, LineLedger};
 pub(crate) use options::{LineOptions, Own};

@@ -3,10 +3,12 @@
 //! It takes the SDK's samplers and limits, adds the specification's limit for the length of values, and
 //! goes to a [`Sink`] of ours when it ends: no processor's `on_start`, no copy of its data. `tracer` makes
 //! it, `recording` is what it holds, `request` what it holds of a request, `authority` reads one for it, `limits` bounds it,
-//! `carrier` lets a `tracing` span carry one that exists already, `ending` tells it how its request went.
+//! `carrier` lets a `tracing` span carry one that exists already, `ending` tells it how its request went, `copied`
+//! tells its events what `tracing` has no place for.
 
 mod authority;
 mod carrier;
+mod copied;
 mod ending;
 mod limits;
 mod recording;
@@ -25,6 +27,7 @@ use opentelemetry::trace::{Event, Link, SpanContext, Status};
 
 pub(crate) use authority::unbracketed;
 pub(crate) use carrier::{CARRIER, enter, handed_over};
+pub(crate) use copied::tell_next_event;
 pub(crate) use ending::with_status;
 pub(crate) use limits::Limits;
 pub(crate) use recording::{Content, Ended};
@@ -77,10 +80,11 @@ impl opentelemetry::trace::Span for Span {
         &mut self,
         name: T,
         timestamp: SystemTime,
-        attributes: Vec<KeyValue>,
+        mut attributes: Vec<KeyValue>,
     ) where
         T: Into<Cow<'static, str>>,
     {
+        copied::add_told(&mut attributes);
         self.record(|recording, limits| {
             limits.push_event(&mut recording.events, Event::new(name, timestamp, attributes, 0));
         });

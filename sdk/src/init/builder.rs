@@ -132,8 +132,8 @@ impl Builder {
         self
     }
 
-    /// Copies every log event into its span as well, as a span event; otherwise it is a line only, which leads to
-    /// its span by the ids.
+    /// Copies every log event into its span as well, as a span event, with its fields or the key-values of its record;
+    /// otherwise it is a line only, which leads to its span by the ids.
     pub fn copy_events_to_spans(mut self, copy: bool) -> Self {
         self.overrides.copies_events = copy;
         self

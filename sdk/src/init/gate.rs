@@ -7,8 +7,9 @@
 //! further.
 
 use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
-use tracing::{Dispatch, Event, Level, Metadata, Subscriber, span};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
@@ -16,7 +17,8 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::Config;
 use crate::context;
 use crate::error::Fault;
-use crate::log::LineLayer;
+use crate::log::{self, LineLayer};
+use crate::span;
 
 /// The target of the spans that the HTTP layers make; no filter hides them.
 const HTTP_TARGET: &str = "spanline::http";
@@ -126,42 +128,50 @@ where
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
+        if !self.copies_events {
+            self.lines.on_event(event, context);
+            return false;
+        }
+        let is_from_log_crate = event.metadata().target() == "log";
+        let key_values = if is_from_log_crate { log::attributes() } else { Vec::new() };
         self.lines.on_event(event, context);
-        self.copies_events
+        // From here on the OpenTelemetry layer copies the event.
+        span::tell_next_event(key_values);
+        true
     }
 
-    fn on_new_span(
-        &self,
-        attributes: &span::Attributes<'_>,
-        id: &span::Id,
-        context: Context<'_, S>,
-    ) {
+    fn on_event(&self, _event: &Event<'_>, _context: Context<'_, S>) {
+        // It has been copied, unless there is no span around it.
+        span::tell_next_event(Vec::new());
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         self.lines.on_new_span(attributes, id, context.clone());
         for filter in self.followers() {
             Filter::on_new_span(filter, attributes, id, context.clone());
         }
     }
 
-    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         self.lines.on_record(id, values, context.clone());
         for filter in self.followers() {
             Filter::on_record(filter, id, values, context.clone());
         }
     }
 
-    fn on_enter(&self, id: &span::Id, context: Context<'_, S>) {
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
         for filter in self.followers() {
             Filter::on_enter(filter, id, context.clone());
         }
     }
 
-    fn on_exit(&self, id: &span::Id, context: Context<'_, S>) {
+    fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         for filter in self.followers() {
             Filter::on_exit(filter, id, context.clone());
         }
     }
 
-    fn on_close(&self, id: span::Id, context: Context<'_, S>) {
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
         for filter in self.followers() {
             Filter::on_close(filter, id.clone(), context.clone());
         }

@@ -5,8 +5,10 @@
 
 use std::cell::Cell;
 use std::error::Error;
+use std::fmt::Display;
 
 use log::kv::{self, Key, VisitSource, VisitValue};
+use opentelemetry::KeyValue;
 
 use super::extra;
 use super::fields::{Fields, Value};
@@ -21,6 +23,31 @@ thread_local! {
 pub(crate) fn put_aside(record: &log::Record<'_>, dispatch: impl FnOnce()) {
     let _restore = Restore(swap(collected(record.key_values())));
     dispatch();
+}
+
+/// Those of the record that is being dispatched, for an OpenTelemetry event; its line still takes them.
+pub(crate) fn attributes() -> Vec<KeyValue> {
+    let Some(fields) = swap(None) else { return Vec::new() };
+    let attributes = fields.iter().map(|(name, value)| KeyValue::new(name.to_owned(), any(value)));
+    let attributes = attributes.collect();
+    swap(Some(fields));
+    attributes
+}
+
+/// OpenTelemetry has one kind of whole numbers; those that are larger are told as text.
+fn any(value: Value<'_>) -> opentelemetry::Value {
+    fn whole<N: Copy + Display + TryInto<i64>>(number: N) -> opentelemetry::Value {
+        number.try_into().map_or_else(|_| number.to_string().into(), opentelemetry::Value::I64)
+    }
+    match value {
+        Value::Text(text) => text.kept.to_owned().into(),
+        Value::I64(number) => number.into(),
+        Value::U64(number) => whole(number),
+        Value::I128(number) => whole(number),
+        Value::U128(number) => whole(number),
+        Value::F64(number) => number.into(),
+        Value::Bool(truth) => truth.into(),
+    }
 }
 
 /// Those of the record that is being dispatched.

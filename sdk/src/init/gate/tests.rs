@@ -146,6 +146,39 @@ fn an_event_is_a_line_and_no_part_of_its_span_unless_asked_for() {
     }
 }
 
+#[test]
+fn an_event_that_is_copied_has_the_key_values_of_its_record_and_no_other_has_them() {
+    let overrides = Overrides { copies_events: true, ..Overrides::default() };
+    let scene = scene(&[], &overrides);
+    let log = |pairs: &[(&str, ::log::kv::Value<'_>)]| {
+        let mut record = ::log::Record::builder();
+        record.target("legacy").level(::log::Level::Info).key_values(&pairs);
+        let record = record.args(format_args!("added item")).build();
+        log::put_aside(&record, || tracing_log::format_trace(&record).unwrap());
+    };
+    scene.run(|| {
+        let pairs = |sku: u64| [("sku", sku.into()), ("gift", true.into()), ("to", "Ada".into())];
+        log(&pairs(1));
+        tracing::info_span!("order").in_scope(|| {
+            log(&pairs(12));
+            log(&[("sku", u64::MAX.into())]);
+            tracing::info!("paid");
+        });
+    });
+    assert_eq!(scene.lines().len(), 4);
+    let spans = scene.spans();
+    let key_values: Vec<Vec<_>> = (spans[0].events.iter())
+        .map(|event| {
+            let attributes = event.attributes.iter();
+            let ours = attributes.filter(|one| matches!(one.key.as_str(), "sku" | "gift" | "to"));
+            ours.map(|one| (one.key.as_str(), one.value.clone())).collect()
+        })
+        .collect();
+    let first = vec![("sku", 12.into()), ("gift", true.into()), ("to", "Ada".into())];
+    let second = vec![("sku", u64::MAX.to_string().into())];
+    assert_eq!(key_values, [first, second, vec![]]);
+}
+
 /// Runs `program` below a span that is not sampled.
 fn below_unsampled(scene: &Scene, program: impl FnOnce()) {
     let parent = opentelemetry::trace::SpanContext::new(

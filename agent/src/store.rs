@@ -29,6 +29,7 @@ mod write;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::{ReadError, StoreError, WriteError};
 pub use lines::{Direction, Line, LineKey, LineQuery, Needle};
@@ -53,6 +54,9 @@ pub struct Config {
     pub directory: PathBuf,
     /// The most that all files together may take, in bytes; at least 4 MiB.
     pub max_bytes: u64,
+    /// How long what has arrived is kept, if the cap leaves it that long; without an end where there is none. A sixteenth
+    /// of it may pass until what is too old goes, since slices go as a whole.
+    pub max_age: Option<Duration>,
     /// The label `cluster` of every line, where the agent knows its cluster's name.
     pub cluster: Option<String>,
 }
@@ -60,7 +64,12 @@ pub struct Config {
 impl Config {
     /// A store in `directory` with the default cap.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), max_bytes: DEFAULT_MAX_BYTES, cluster: None }
+        Self {
+            directory: directory.into(),
+            max_bytes: DEFAULT_MAX_BYTES,
+            max_age: None,
+            cluster: None,
+        }
     }
 }
 

@@ -215,6 +215,23 @@ async fn the_cap_holds_while_three_times_as_much_is_written() {
 }
 
 #[tokio::test]
+async fn what_is_older_than_max_age_goes_though_nothing_is_written_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::new(folder.path());
+    config.max_age = Some(Duration::from_millis(300));
+    let store = Store::open(config, Arc::new(SelfMetrics::new())).unwrap();
+    store.write(logs(vec![record(5, "hello world!")])).await.unwrap();
+    let gone = async {
+        while !store.lines(LineQuery::default()).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("it is still shown");
+    store.write(logs(vec![record(6, "and again")])).await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_slice_that_cannot_be_read_is_set_aside_and_the_others_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path(), 8 * MIB);

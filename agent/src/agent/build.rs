@@ -195,6 +195,7 @@ impl<'a> Builder<'a> {
                 let settings = store::Config {
                     directory: settings.directory.clone(),
                     max_bytes: settings.max_bytes,
+                    max_age: settings.max_age,
                     cluster: settings.cluster.clone(),
                 };
                 let store =

@@ -172,6 +172,8 @@ pub struct Store {
     pub directory: PathBuf,
     /// What it may take on disk.
     pub max_bytes: u64,
+    /// How long what has arrived is kept.
+    pub max_age: Option<Duration>,
     /// The cluster's name, a label of every line.
     pub cluster: Option<String>,
 }
@@ -448,6 +450,8 @@ fn prometheus(section: &mut Section<'_>) -> Option<Exporter> {
 fn store(section: &mut Section<'_>) -> Option<Exporter> {
     let directory = section.required("directory", "the folder in which lines and spans are kept");
     let max_bytes = section.bytes("max_bytes", STORE_MAX_BYTES);
+    let max_age = Some(section.duration("max_age", Duration::ZERO)).filter(|age| !age.is_zero());
     let cluster = section.text("cluster").filter(|cluster| !cluster.trim().is_empty());
-    Some(Exporter::Store(Store { directory: directory?.text.into(), max_bytes, cluster }))
+    let directory = directory?.text.into();
+    Some(Exporter::Store(Store { directory, max_bytes, max_age, cluster }))
 }

@@ -101,7 +101,7 @@ service:
         "processors (c.yaml:9): a list, where a map of processors",
         "exporters::spanline_store::directory (c.yaml:8): missing",
         "exporters::spanline_store::directry (c.yaml:8): not a key that is supported here; supported are cluster, \
-         directory, max_bytes",
+         directory, max_age, max_bytes",
         "service::pipelines::traces/1 (c.yaml:13): references receiver \"kafka\" which is not configured",
         "service::pipelines::spans (c.yaml:15): \"spans\" is no signal",
         "service::pipelines::metrics (c.yaml:18): must have at least one exporter",

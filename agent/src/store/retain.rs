@@ -1,7 +1,9 @@
-//! The cap: what has to go before something new may come.
+//! What has to go: for the cap before something new may come, and for its age.
 
+use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use super::directory::{Directory, wal_bytes};
 use super::slice::{Slice, Slices};
@@ -35,4 +37,19 @@ pub(super) fn next_to_delete(
         let oldest = slices.snapshot().first().map(|slice| slice.path.clone());
         return Ok(oldest.filter(|path| *path != newest.path));
     }
+}
+
+/// The oldest slice, if nothing has been written to it for `max_age`; never the newest.
+pub(super) fn next_to_expire(
+    slices: &Slices,
+    newest: &Slice,
+    max_age: Duration,
+    now: SystemTime,
+) -> io::Result<Option<PathBuf>> {
+    let oldest = slices.snapshot().first().map(|slice| slice.path.clone());
+    let Some(path) = oldest.filter(|path| *path != newest.path) else { return Ok(None) };
+    let written = fs::metadata(&path)?.modified()?;
+    // A clock that was set back makes nothing old.
+    let age = now.duration_since(written).unwrap_or_default();
+    Ok((age > max_age).then_some(path))
 }

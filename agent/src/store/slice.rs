@@ -48,6 +48,11 @@ impl Slice {
         }
     }
 
+    /// Whether nothing has been written to it since it was made.
+    pub(super) fn is_empty(&self) -> bool {
+        [&self.lines, &self.spans, &self.points].iter().all(|times| times.latest().is_none())
+    }
+
     /// Says that the file will never change again, so that readers need no locks on it.
     pub(super) fn seal(&self) {
         self.sealed.store(true, Ordering::Release);

@@ -1,18 +1,21 @@
 //! The writer thread: takes batches from a bounded channel and commits as many at once as wait.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::Config;
 use super::directory::{Directory, slice_bytes};
 use super::error::{StoreError, WriteError, is_corruption};
 use super::insert::{Interned, estimated_bytes, insert};
 use super::insert_points::PointWriter;
-use super::retain::next_to_delete;
+use super::retain::{next_to_delete, next_to_expire};
 use super::schema::{self, Opened};
 use super::slice::{Slice, Slices};
 use crate::record::Batch;
@@ -24,8 +27,11 @@ const CHANNEL_BATCHES: usize = 64;
 /// A transaction is closed when it holds this much, however much more is waiting.
 const GROUP_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The cap is divided into this many slices.
+/// The cap is divided into this many slices, and so is the largest age.
 const SLICES: u64 = 16;
+
+/// The least and the longest time between two looks for what is too old.
+const EXPIRY_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 
 /// The way to the writer thread.
 pub(super) struct WriterHandle {
@@ -45,6 +51,7 @@ pub(super) struct Writer {
     metrics: Arc<SelfMetrics>,
     cluster: Option<String>,
     max_bytes: u64,
+    max_age: Option<Duration>,
     slice_bytes: u64,
     newest: Newest,
     /// Full slices whose log could not be copied back yet, because somebody was reading.
@@ -54,6 +61,8 @@ pub(super) struct Writer {
 
 struct Newest {
     slice: Arc<Slice>,
+    /// When this process made it or took it up.
+    since: Instant,
     connection: Connection,
     interned: Interned,
 }
@@ -134,6 +143,7 @@ impl Writer {
             metrics,
             cluster: config.cluster,
             max_bytes: config.max_bytes,
+            max_age: config.max_age,
             slice_bytes,
             newest,
             sealing,
@@ -145,6 +155,7 @@ impl Writer {
             writer.count(&error);
             tracing::warn!(%error, "the store could not delete its oldest slices at start");
         }
+        writer.expire();
         writer.measure();
         Ok((writer, slices))
     }
@@ -154,17 +165,21 @@ impl Writer {
         let (sender, commands) = mpsc::channel(CHANNEL_BATCHES);
         let slice_bytes = self.slice_bytes;
         let path = self.directory.path().to_owned();
-        thread::Builder::new()
-            .name("spanline-store".to_owned())
-            .spawn(move || self.run(commands))
-            .map_err(|source| StoreError::Directory { path, source })?;
+        let fault = |source| StoreError::Directory { path, source };
+        let start = || {
+            // Only for its timer: the thread waits for commands, and for the time to look for what is too old.
+            let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+            let run = move || self.run(&timer, commands);
+            thread::Builder::new().name("spanline-store".to_owned()).spawn(run)
+        };
+        start().map_err(fault)?;
         Ok(WriterHandle { commands: sender, slice_bytes })
     }
 
-    fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    fn run(mut self, timer: &Runtime, mut commands: mpsc::Receiver<Command>) {
         let mut closing = Vec::new();
         let group_bytes = GROUP_BYTES.min(self.slice_bytes / 4);
-        while let Some(first) = commands.blocking_recv() {
+        while let Some(first) = self.next_command(timer, &mut commands) {
             let mut group = Vec::new();
             let mut waiting = 0;
             let mut next = Some(first);
@@ -197,6 +212,23 @@ impl Writer {
         drop(self);
         for done in closing {
             let _ = done.send(());
+        }
+    }
+
+    /// Waits for the next command, and lets what is too old go meanwhile; `None` when there will be no more.
+    fn next_command(
+        &mut self,
+        timer: &Runtime,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Option<Command> {
+        let Some(max_age) = self.max_age else { return commands.blocking_recv() };
+        let pause = (max_age / SLICES as u32).clamp(EXPIRY_PAUSE.0, EXPIRY_PAUSE.1);
+        loop {
+            let next = timer.block_on(async { timeout(pause, commands.recv()).await });
+            self.expire();
+            if let Ok(command) = next {
+                return command;
+            }
         }
     }
 
@@ -241,11 +273,36 @@ impl Writer {
                 self.max_bytes,
             )?;
             let Some(path) = oldest else { return Ok(()) };
-            self.slices.remove(&path);
-            self.sealing.retain(|(slice, _)| slice.path != path);
-            Directory::delete(&path)?;
-            self.metrics.store.slices_deleted.inc();
+            self.delete(&path)?;
         }
+    }
+
+    /// Lets go what is older than it may be, which a failure does not make urgent: the next look tries again.
+    fn expire(&mut self) {
+        let Some(max_age) = self.max_age else { return };
+        if let Err(error) = self.try_expire(max_age, SystemTime::now()) {
+            self.count(&error);
+            tracing::warn!(%error, "the store could not delete what is older than max_age");
+        }
+    }
+
+    fn try_expire(&mut self, max_age: Duration, now: SystemTime) -> Result<(), WriteError> {
+        // A slice that little is written to would keep its oldest lines for as long as it takes to fill it.
+        if self.newest.since.elapsed() >= max_age / SLICES as u32 && !self.newest.slice.is_empty() {
+            self.rotate()?;
+        }
+        while let Some(path) = next_to_expire(&self.slices, &self.newest.slice, max_age, now)? {
+            self.delete(&path)?;
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, path: &Path) -> Result<(), WriteError> {
+        self.slices.remove(path);
+        self.sealing.retain(|(slice, _)| slice.path != path);
+        Directory::delete(path)?;
+        self.metrics.store.slices_deleted.inc();
+        Ok(())
     }
 
     /// Copies the logs of full slices back, so that their files stand alone.
@@ -298,7 +355,7 @@ impl Writer {
 
 impl Newest {
     fn new(slice: Arc<Slice>, connection: Connection) -> Self {
-        Self { slice, connection, interned: Interned::default() }
+        Self { slice, since: Instant::now(), connection, interned: Interned::default() }
     }
 
     fn create(directory: &Directory, number: u64, slice_bytes: u64) -> Result<Self, StoreError> {
@@ -452,5 +509,45 @@ mod tests {
         writer.rotate().unwrap();
         assert!(full.is_sealed());
         assert_eq!(super::super::directory::wal_bytes(&full.path), 0);
+    }
+
+    #[test]
+    fn what_is_older_than_it_may_be_goes_and_the_rest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut writer, metrics) = writer(folder.path());
+        let max_age = Duration::from_secs(3600);
+        for text in ["old", "young", "newest"] {
+            writer.commit(&[lines(text, 1)], 1000).unwrap();
+            if text != "newest" {
+                writer.rotate().unwrap();
+            }
+        }
+        let paths: Vec<_> = writer.slices.snapshot().iter().map(|s| s.path.clone()).collect();
+        let now = SystemTime::now();
+        let written = |path: &Path, ago: u64| {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(now - Duration::from_secs(ago)).unwrap();
+        };
+        written(&paths[0], 3601);
+        written(&paths[1], 3599);
+        written(&paths[2], 9999);
+        writer.try_expire(max_age, now).unwrap();
+        let left: Vec<_> = writer.slices.snapshot().iter().map(|s| s.path.clone()).collect();
+        assert_eq!(left, paths[1..], "the newest is written on, so it stays");
+        assert!(!paths[0].exists());
+        assert_eq!(metrics.store.slices_deleted.get(), 1);
+    }
+
+    #[test]
+    fn a_slice_that_little_is_written_to_does_not_keep_its_lines_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut writer, _metrics) = writer(folder.path());
+        let first = writer.newest.slice.path.clone();
+        writer.try_expire(Duration::ZERO, SystemTime::now()).unwrap();
+        assert_eq!(writer.newest.slice.path, first, "an empty slice has nothing to let go");
+        writer.commit(&[lines("a line", 1)], 1000).unwrap();
+        writer.try_expire(Duration::ZERO, SystemTime::now() + Duration::from_secs(1)).unwrap();
+        assert_ne!(writer.newest.slice.path, first);
+        assert!(!first.exists());
     }
 }

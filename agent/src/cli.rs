@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::agent::Agent;
 use crate::config::{Config, Environment, Flags};
+use crate::own::{self, Owner};
 
 /// How long `health` waits for an answer.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,6 +40,15 @@ enum Command {
     Components,
     /// Print the configuration that is in force, without secrets
     PrintConfig,
+    /// Give folders, and what is in them, to the user that the agent runs as: for an init container
+    Own {
+        /// The user and the group, by number, such as 65534:0
+        #[arg(long)]
+        owner: Owner,
+        /// The folders; one that is missing is made
+        #[arg(required = true)]
+        directories: Vec<PathBuf>,
+    },
 }
 
 /// Does what the arguments say; the first of them is the program's name.
@@ -54,8 +65,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    if let Some(Command::Components) = arguments.command {
-        return print(&Config::components());
+    match &arguments.command {
+        Some(Command::Components) => return print(&Config::components()),
+        Some(Command::Own { owner, directories }) => return own(*owner, directories),
+        _ => {}
     }
     let config = match Config::from_flags(&arguments.flags, &Environment) {
         Ok(config) => config,
@@ -71,7 +84,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 .for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
             ExitCode::SUCCESS
         }
-        Some(Command::Components) | None => run(&config),
+        Some(Command::Components | Command::Own { .. }) | None => run(&config),
     }
 }
 
@@ -152,6 +165,15 @@ fn health(config: &Config) -> ExitCode {
         Ok(false) => failed(&format_args!("the agent at {endpoint} is starting or stopping")),
         Err(error) => failed(&format_args!("no agent answers at {endpoint}: {error}")),
     }
+}
+
+fn own(owner: Owner, directories: &[PathBuf]) -> ExitCode {
+    for directory in directories {
+        if let Err((path, error)) = own::give(directory, owner) {
+            return failed(&format_args!("{} cannot be given: {error}", path.display()));
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn print(text: &str) -> ExitCode {

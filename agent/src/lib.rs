@@ -32,6 +32,7 @@ pub mod ack;
 pub mod auth;
 pub mod health;
 mod otlp_json;
+mod own;
 pub mod record;
 pub mod reload;
 pub mod samples;

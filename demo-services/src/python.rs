@@ -13,12 +13,15 @@ use crate::service::{self, NoSettings};
 /// Runs the service until it is told to stop; with `health` as argument, asks the running one.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     service::run("api-python", 8000, args, |listener, NoSettings {}| async move {
-        let _telemetry = spanline::builder("api-python")
+        let mut telemetry = spanline::builder("api-python")
             .log_format(LogFormat::Python)
-            .log_output(LogOutput::Stderr)
             .otlp_protocol(OtlpProtocol::Grpc)
-            .metric_label("service", "api-python")
-            .init();
+            .metric_label("service", "api-python");
+        // Python's logging goes to stderr, unless who runs the service has a better place, such as a file on a shared volume.
+        if std::env::var_os("SPANLINE_LOG_OUTPUT").is_none() {
+            telemetry = telemetry.log_output(LogOutput::Stderr);
+        }
+        let _telemetry = telemetry.init();
         info!(address = %listener.local_addr()?, "listening");
         spanline::serve(listener, app()).await
     })

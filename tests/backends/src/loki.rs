@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{BackEnd, free_port};
 
-const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/loki.yaml");
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docker/loki/loki.yaml");
 /// How far back it is asked.
 const PAST: Duration = Duration::from_secs(3600);
 const MOST_ENTRIES: &str = "1000000";
@@ -58,6 +58,7 @@ impl Loki {
         args.extend(flags.iter().map(|&flag| flag.to_owned()));
         let vars = vec![
             ("LOKI_FOLDER", folder.path().display().to_string()),
+            ("LOKI_HTTP_ADDRESS", "127.0.0.1".to_owned()),
             ("LOKI_HTTP_PORT", http_port.to_string()),
             ("LOKI_GRPC_PORT", grpc_port.to_string()),
         ];

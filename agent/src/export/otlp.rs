@@ -34,6 +34,11 @@ const TOO_LARGE: [(Code, &str); 3] = [
     (Code::InvalidArgument, "send smaller batches"),
 ];
 
+/// How Tempo says that it cannot store anything now, by the status that says nothing: while it ends, for one, its
+/// distributor finds that the ingester has gone.
+const AWAY: [&str; 4] =
+    ["InstancesCount <= 0", "empty ring", "too many unhealthy instances", "live replicas required"];
+
 /// The exporter.
 #[derive(Debug)]
 pub struct Otlp {
@@ -179,6 +184,9 @@ fn error(endpoint: &str, status: &Status) -> ExportError {
             Some(after) => ExportError::Busy { why: what, after },
             None => ExportError::Unreachable(what),
         },
+        Code::Unknown if AWAY.iter().any(|away| status.message().contains(away)) => {
+            ExportError::Unreachable(what)
+        }
         // Not for the batch: whoever puts the credentials right wants it delivered.
         Code::Unauthenticated | Code::PermissionDenied => ExportError::Denied(what),
         _ => ExportError::Refused(what),
@@ -203,6 +211,9 @@ mod tests {
         for code in [Code::InvalidArgument, Code::Unimplemented, Code::OutOfRange] {
             assert!(!is_retryable(code), "{code:?}");
         }
+        let ends = error("tempo:4317", &Status::new(Code::Unknown, "DoBatch: InstancesCount <= 0"));
+        assert!(ends.is_retryable(), "{ends}");
+        assert!(!is_retryable(Code::Unknown));
         for (code, message) in [
             (Code::ResourceExhausted, "grpc: received message larger than max (9 vs. 4)"),
             (Code::OutOfRange, "Error, decoded message length too large: found 9 bytes"),

@@ -5,12 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use spanline_tests::{eventually, get};
+use tokio::time::{Instant, sleep};
 
 /// How much of a log is shown when its test fails.
 const LAST_LINES: usize = 30;
+/// How long one may take to end by itself; Tempo does not while someone is connected to it.
+const GRACE: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A process, or what is left of one that was stopped. Its drop kills it.
 #[derive(Debug)]
@@ -107,20 +112,17 @@ impl BackEnd {
         .await;
     }
 
-    /// Asks it to end, and waits until it has.
-    ///
-    /// # Panics
-    /// It does not end.
+    /// Asks it to end, and waits until it has; whoever does not in time is killed, as an orchestrator would.
     pub async fn stop(&mut self) {
-        let Some(mut process) = self.process.take() else { return };
+        let Some(process) = &mut self.process else { return };
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         // An error means that it has ended already.
         let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
-        eventually(&format!("{} ends", self.name), async || match process.try_wait() {
-            Ok(Some(_)) => Ok(()),
-            other => Err(format!("{other:?}")),
-        })
-        .await;
+        let deadline = Instant::now() + GRACE;
+        while matches!(process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            sleep(POLL_INTERVAL).await;
+        }
+        self.kill();
     }
 
     /// Ends it at once, as a crash would.

@@ -10,20 +10,24 @@ mod back_end;
 pub mod compare;
 pub mod configuration;
 mod corpus;
+mod load;
 mod loki;
 mod ports;
 mod prometheus;
 mod relay;
+mod samples;
 mod sink;
 mod tempo;
 
 pub use back_end::BackEnd;
 
 pub use corpus::{Corpus, Extent, FOREIGN};
+pub use load::Load;
 pub use loki::{Entry, Loki};
 pub use ports::free_port;
 pub use prometheus::{Prometheus, Series};
 pub use relay::{Kind, Relay};
+pub use samples::sum;
 pub use sink::Sink;
 pub use tempo::Tempo;
 

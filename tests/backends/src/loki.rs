@@ -92,22 +92,44 @@ impl Loki {
             ("limit", MOST_ENTRIES),
             ("direction", "forward"),
         ];
-        let address = format!("{}/loki/api/v1/query_range", self.url);
+        let answer = self.ask("query_range", tenant, &parameters).await?;
+        let streams = answer["data"]["result"].as_array().ok_or("no streams")?;
+        let mut entries: Vec<Entry> = streams.iter().flat_map(entries_of).collect();
+        entries.sort_by(|one, other| (&one.nanos, &one.labels).cmp(&(&other.nanos, &other.labels)));
+        Ok(entries)
+    }
+
+    /// How many lines `query` finds of the last hour.
+    ///
+    /// # Errors
+    /// It does not answer, or not so.
+    pub async fn count(&self, query: &str) -> Result<u64, String> {
+        let query = format!("sum(count_over_time({query}[1h]))");
+        let answer = self.ask("query", "fake", &[("query", &query)]).await?;
+        // Without a line there is no sum.
+        let count = answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0");
+        count.parse().map_err(|_| answer.to_string())
+    }
+
+    async fn ask(
+        &self,
+        what: &str,
+        tenant: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Value, String> {
+        let address = format!("{}/loki/api/v1/{what}", self.url);
         let address = reqwest::Url::parse_with_params(&address, parameters)
             .map_err(|error| error.to_string())?;
         let asked = async {
             let answer = self.http.get(address).header("X-Scope-OrgID", tenant).send().await?;
             Ok((answer.status(), answer.text().await?))
         };
-        let (status, text) = asked.await.map_err(|error: reqwest::Error| format!("{error:?}"))?;
-        if status != StatusCode::OK {
-            return Err(format!("{status}: {text}"));
+        match asked.await.map_err(|error: reqwest::Error| format!("{error:?}"))? {
+            (StatusCode::OK, text) => {
+                serde_json::from_str(&text).map_err(|error| error.to_string())
+            }
+            (status, text) => Err(format!("{status}: {text}")),
         }
-        let answer: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        let streams = answer["data"]["result"].as_array().ok_or("no streams")?;
-        let mut entries: Vec<Entry> = streams.iter().flat_map(entries_of).collect();
-        entries.sort_by(|one, other| (&one.nanos, &one.labels).cmp(&(&other.nanos, &other.labels)));
-        Ok(entries)
     }
 }
 

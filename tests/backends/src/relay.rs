@@ -22,6 +22,7 @@ pub enum Kind<'a> {
 #[derive(Debug)]
 pub struct Relay {
     back_end: BackEnd,
+    metrics_url: String,
     _folder: TempDir,
 }
 
@@ -69,7 +70,13 @@ impl Relay {
         let vars = vec![("MY_POD_IP", "127.0.0.1".to_owned())];
         let mut back_end = BackEnd::new(kind.name(), program, folder.path(), args, vars, ready);
         back_end.start().await?;
-        Ok(Self { back_end, _folder: folder })
+        let metrics_url = format!("http://127.0.0.1:{metrics_port}/metrics");
+        Ok(Self { back_end, metrics_url, _folder: folder })
+    }
+
+    /// Where its own metrics are, if its configuration names `METRICS_PORT`.
+    pub fn metrics_url(&self) -> &str {
+        &self.metrics_url
     }
 }
 

@@ -26,7 +26,7 @@ use crate::log::{
 use crate::vars::{LONGEST, Reader};
 
 pub(crate) use http::{HttpConfig, Propagation};
-pub(crate) use metrics::{ExemplarFilter, MetricsConfig, PushConfig, Temporality};
+pub(crate) use metrics::{ExemplarFilter, MetricsConfig, PushConfig, ScrapeSecurity, Temporality};
 pub(crate) use otlp::OtlpConfig;
 pub(crate) use spans::ExportConfig;
 

@@ -81,6 +81,7 @@ mod gzip;
 mod otlp;
 mod otlp_signal;
 mod resource;
+mod scrape_token;
 mod signals;
 mod span;
 mod thread_number;

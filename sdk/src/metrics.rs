@@ -136,7 +136,7 @@ impl Metrics {
     pub(crate) fn start(&self, config: &MetricsConfig, resource: &Resource, print: Console) {
         let mut ways = self.ways();
         if let Some(address) = config.listen {
-            match Listener::start(address, self.registry.clone()) {
+            match Listener::start(address, config.security.clone(), self.registry.clone()) {
                 Ok(listener) => ways.listener = Some(listener),
                 Err(error) => tracing::warn!(
                     target: "spanline",

@@ -3,6 +3,8 @@
 //! rustls with ring, passed explicitly: what another crate makes the process's provider is no concern of
 //! ours. Files are read anew for each connection, so that a renewed certificate needs no restart.
 
+pub(crate) mod server;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read as _;

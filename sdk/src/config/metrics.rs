@@ -1,9 +1,12 @@
 //! The settings of metrics.
 
+mod secured;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use self::secured::ScrapeSecurity;
 use super::{OtlpConfig, Overrides};
 use crate::otlp_signal::Signal;
 use crate::vars::{LONGEST, Reader, TimeLimit, words};
@@ -20,6 +23,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct MetricsConfig {
     /// Where a scraper finds them; `None` when it does not.
     pub(crate) listen: Option<SocketAddr>,
+    /// What a scraper is shown there, and must show.
+    pub(crate) security: ScrapeSecurity,
     /// Where they are pushed; `None` when they are not.
     pub(crate) push: Option<PushConfig>,
     /// How often they are written to stdout; `None` when they are not.
@@ -87,6 +92,7 @@ impl MetricsConfig {
         let host = host.map_or(DEFAULT_HOST, |Host(host)| host);
         let address = SocketAddr::new(host, port.unwrap_or(DEFAULT_PORT));
         let address = overrides.metrics_address.unwrap_or(address);
+        let security = secured::read(reader);
         let exemplars = reader
             .parse("OTEL_METRICS_EXEMPLAR_FILTER", "trace_based, always_on, always_off")
             .unwrap_or_default();
@@ -113,7 +119,8 @@ impl MetricsConfig {
         Self {
             push,
             console: (ways.console && !is_disabled).then_some(interval),
-            listen: (ways.prometheus && !is_disabled).then_some(address),
+            listen: (ways.prometheus && !is_disabled && security.is_some()).then_some(address),
+            security: security.unwrap_or_default(),
             exemplars,
             prefix: overrides.metric_prefix.clone(),
             labels: overrides.metric_labels.clone(),

@@ -114,7 +114,7 @@ table! {
     "spanline_metric_overflows_total" Counter "" "Look-ups that ended at a family's overflow series"
     "spanline_metric_values_refused_total" Counter "" "Values that are no finite numbers, or would make a counter shrink"
     "spanline_metric_conflicts_total" Counter "" "Instruments whose name was taken, and families that could not be read"
-    "spanline_metrics_scrapers_refused_total" Counter "" "Scrapers that came when there were too many"
+    "spanline_metrics_scrapers_refused_total" Counter "" "Scrapers that came when there were too many, or showed no certificate or token that is known"
 }
 
 impl Row {

@@ -36,7 +36,7 @@ pub(super) struct Losses {
     pub(super) invalid: AtomicU64,
     /// Instruments whose name is taken by another kind, and families that could not be read.
     pub(super) conflicts: AtomicU64,
-    /// Scrapers that came when there were too many.
+    /// Scrapers that came when there were too many, or showed no certificate or token that is known.
     pub(super) refused_scrapers: AtomicU64,
 }
 

@@ -8,15 +8,19 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tower_service::Service as _;
 
 use crate::background;
+use crate::config::ScrapeSecurity;
 use crate::metrics::registry::Registry;
 use crate::metrics::series::Losses;
+use crate::scrape_token::Token;
 
 /// How long a scraper may take to send a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +47,11 @@ impl Listener {
     ///
     /// # Errors
     /// The address cannot be bound, or the system has no thread for it.
-    pub(crate) fn start(address: SocketAddr, registry: Registry) -> io::Result<Self> {
+    pub(crate) fn start(
+        address: SocketAddr,
+        security: ScrapeSecurity,
+        registry: Registry,
+    ) -> io::Result<Self> {
         let listener = StdListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -51,7 +59,7 @@ impl Listener {
         let (stopped_here, stopped) = mpsc::channel::<()>();
         let for_want_of_a_runtime =
             "there is no runtime to serve metrics; a scraper will find nothing";
-        let work = move || serve(listener, registry, stopping);
+        let work = move || serve(listener, security, registry, stopping);
         background::start("spanline-metrics", for_want_of_a_runtime, stopped_here, work)?;
         Ok(Self { address, stop: Some(stop), stopped })
     }
@@ -72,7 +80,12 @@ impl Listener {
     }
 }
 
-async fn serve(listener: StdListener, registry: Registry, mut stopping: oneshot::Receiver<()>) {
+async fn serve(
+    listener: StdListener,
+    security: ScrapeSecurity,
+    registry: Registry,
+    mut stopping: oneshot::Receiver<()>,
+) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -93,20 +106,59 @@ async fn serve(listener: StdListener, registry: Registry, mut stopping: oneshot:
             continue;
         };
         match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => drop(tokio::spawn(connection(stream, app.clone(), place))),
+            Ok(place) => {
+                let (security, registry) = (security.clone(), registry.clone());
+                drop(tokio::spawn(connection(stream, app.clone(), security, registry, place)));
+            }
             Err(_) => Losses::count(&registry.common().losses.refused_scrapers),
         }
     }
 }
 
-async fn connection(stream: TcpStream, app: Router, _place: OwnedSemaphorePermit) {
+async fn connection(
+    stream: TcpStream,
+    app: Router,
+    security: ScrapeSecurity,
+    registry: Registry,
+    _place: OwnedSemaphorePermit,
+) {
     // A client that never says anything would not even start the header timeout.
     let speaks = tokio::time::timeout(HEADER_TIMEOUT, stream.readable()).await;
     if !matches!(speaks, Ok(Ok(()))) {
         return;
     }
+    let token = security.token;
+    #[cfg(feature = "tls")]
+    if let Some(side) = security.tls {
+        let shaken = async {
+            // Read off the thread, which serves others.
+            let config = tokio::task::spawn_blocking(move || side.connection()).await.ok()?.ok()?;
+            tokio_rustls::TlsAcceptor::from(config).accept(stream).await.ok()
+        };
+        match tokio::time::timeout(HEADER_TIMEOUT, shaken).await {
+            Ok(Some(stream)) => answer(stream, app, token, registry).await,
+            _ => Losses::count(&registry.common().losses.refused_scrapers),
+        }
+        return;
+    }
+    answer(stream, app, token, registry).await;
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    token: Option<Token>,
+    registry: Registry,
+) {
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        app.clone().call(request.map(axum::body::Body::new))
+        let (mut app, token, registry) = (app.clone(), token.clone(), registry.clone());
+        async move {
+            if token.is_some_and(|token| !token.is_shown(request.headers())) {
+                Losses::count(&registry.common().losses.refused_scrapers);
+                return Ok(unauthorized());
+            }
+            app.call(request.map(Body::new)).await
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -115,3 +167,17 @@ async fn connection(stream: TcpStream, app: Router, _place: OwnedSemaphorePermit
     // How a connection ends is its client's business.
     drop(tokio::time::timeout(CONNECTION_LIFETIME, connection).await);
 }
+
+fn unauthorized() -> http::Response<Body> {
+    let text = "these metrics are for scrapers that show a token: Authorization: Bearer, as in the file that \
+        SPANLINE_METRICS_TOKEN_FILE names\n";
+    let mut response = http::Response::new(Body::from(text));
+    *response.status_mut() = http::StatusCode::UNAUTHORIZED;
+    let challenge = http::HeaderValue::from_static("Bearer realm=\"metrics\"");
+    response.headers_mut().insert(http::header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+#[cfg(test)]
+#[cfg(feature = "tls")]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! A [`BackEnd`] is started, waited for until it is ready, stopped and started again, and killed when it is dropped; its last
 //! lines are shown when its test fails. [`Loki`], [`Tempo`] and [`Prometheus`] know how to start one and what
-//! to ask it; a [`Relay`] is our agent, or the Collector in its place. A [`Corpus`] is what kubelet's folder could hold, [`Sink`] an OTLP receiver that remembers
+//! to ask it, over TLS as an [`Asker`]; a [`Relay`] is our agent, or the Collector in its place. A [`Corpus`] is what kubelet's folder could hold, [`Sink`] an OTLP receiver that remembers
 //! every record, and [`compare`] tells two accounts of the same lines apart.
 
 mod back_end;
@@ -18,6 +18,7 @@ mod relay;
 mod samples;
 mod sink;
 mod tempo;
+mod tunnel;
 
 pub use back_end::BackEnd;
 
@@ -30,6 +31,7 @@ pub use relay::{Kind, Relay};
 pub use samples::sum;
 pub use sink::Sink;
 pub use tempo::Tempo;
+pub use tunnel::Asker;
 
 /// The program that knows all roles; only a test binary is told by cargo where it is.
 #[macro_export]

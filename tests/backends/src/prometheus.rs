@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use spanline_tests::get;
 use tempfile::TempDir;
 
+use crate::tunnel::{Asker, Tunnel};
 use crate::{BackEnd, free_port};
 
 const CONFIG: &str = include_str!("../config/prometheus.yaml");
@@ -18,6 +19,8 @@ const CONFIG: &str = include_str!("../config/prometheus.yaml");
 pub struct Prometheus {
     back_end: BackEnd,
     url: String,
+    address: String,
+    _tunnel: Option<Tunnel>,
     folder: TempDir,
 }
 
@@ -36,16 +39,38 @@ impl Prometheus {
     /// # Errors
     /// It cannot be started.
     pub async fn start() -> io::Result<Self> {
+        Self::start_with("", "", None).await
+    }
+
+    /// The same behind a web configuration, asked as that demands, with further scrape jobs; both files as YAML.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_secured(web: &str, jobs: &str, asker: Asker<'_>) -> io::Result<Self> {
+        Self::start_with(web, jobs, Some(asker)).await
+    }
+
+    async fn start_with(web: &str, jobs: &str, asker: Option<Asker<'_>>) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let port = free_port()?;
-        let url = format!("http://127.0.0.1:{port}");
+        let address = format!("127.0.0.1:{port}");
+        let tunnel = match asker {
+            Some(asker) => Some(Tunnel::start(port, asker).await?),
+            None => None,
+        };
+        let url =
+            tunnel.as_ref().map_or(format!("http://{address}"), |tunnel| tunnel.url().to_owned());
         let config = folder.path().join("prometheus.yaml");
         fs::write(&config, CONFIG)?;
         fs::create_dir(folder.path().join("targets"))?;
+        fs::write(folder.path().join("jobs.yaml"), jobs)?;
+        let web_config = folder.path().join("web.yaml");
+        fs::write(&web_config, web)?;
         let args = vec![
             format!("--config.file={}", config.display()),
             format!("--storage.tsdb.path={}", folder.path().join("data").display()),
-            format!("--web.listen-address=127.0.0.1:{port}"),
+            format!("--web.listen-address={address}"),
+            format!("--web.config.file={}", web_config.display()),
             "--web.enable-otlp-receiver".to_owned(),
             "--enable-feature=exemplar-storage".to_owned(),
             "--log.level=warn".to_owned(),
@@ -55,12 +80,17 @@ impl Prometheus {
         let mut back_end =
             BackEnd::new("prometheus", program, folder.path(), args, Vec::new(), ready);
         back_end.start().await?;
-        Ok(Self { back_end, url, folder })
+        Ok(Self { back_end, url, address, _tunnel: tunnel, folder })
     }
 
-    /// Where it listens.
+    /// Where it is asked; without TLS, where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Host and port on which it listens.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Scrapes `address` from now on, and gives what it finds there `labels`.

@@ -137,8 +137,8 @@ service:
     }
 }
 
-/// The Collector's own metrics would take a port.
-pub(crate) fn own_metrics(kind: Kind<'_>) -> &'static str {
+/// What `service::telemetry::metrics` says: the Collector's own metrics would take a port.
+pub fn own_metrics(kind: Kind<'_>) -> &'static str {
     match kind {
         Kind::Agent(_) => "{}",
         Kind::Collector => "{ level: none }",

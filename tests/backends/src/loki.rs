@@ -9,6 +9,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::tunnel::{Asker, Tunnel};
 use crate::{BackEnd, free_port};
 
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docker/loki/loki.yaml");
@@ -21,6 +22,8 @@ const MOST_ENTRIES: &str = "1000000";
 pub struct Loki {
     back_end: BackEnd,
     url: String,
+    address: String,
+    _tunnel: Option<Tunnel>,
     http: Client,
     _folder: TempDir,
 }
@@ -50,9 +53,22 @@ impl Loki {
     /// # Errors
     /// It cannot be started.
     pub async fn start_with(flags: &[&str]) -> io::Result<Self> {
+        Self::start_asked(flags, None).await
+    }
+
+    /// The same, with flags that make it listen by TLS, asked as they demand.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_secured(flags: &[&str], asker: Asker<'_>) -> io::Result<Self> {
+        Self::start_asked(flags, Some(asker)).await
+    }
+
+    async fn start_asked(flags: &[&str], asker: Option<Asker<'_>>) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (http_port, grpc_port) = (free_port()?, free_port()?);
-        let url = format!("http://127.0.0.1:{http_port}");
+        let address = format!("127.0.0.1:{http_port}");
+        let (url, tunnel) = Tunnel::to(http_port, asker).await?;
         let mut args = vec![format!("-config.file={CONFIG}"), "-config.expand-env=true".to_owned()];
         args.push(format!("-validation.max-entries-limit={MOST_ENTRIES}"));
         args.extend(flags.iter().map(|&flag| flag.to_owned()));
@@ -67,12 +83,17 @@ impl Loki {
         let mut back_end = BackEnd::new("loki", program, folder.path(), args, vars, ready);
         back_end.start().await?;
         let http = Client::builder().no_proxy().build().map_err(io::Error::other)?;
-        Ok(Self { back_end, url, http, _folder: folder })
+        Ok(Self { back_end, url, address, _tunnel: tunnel, http, _folder: folder })
     }
 
-    /// Where it listens.
+    /// Where it is asked; without TLS, where it listens.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Host and port on which it listens.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// What `tenant` has that `query` finds, oldest first.

@@ -54,12 +54,7 @@ impl Prometheus {
         let folder = tempfile::tempdir()?;
         let port = free_port()?;
         let address = format!("127.0.0.1:{port}");
-        let tunnel = match asker {
-            Some(asker) => Some(Tunnel::start(port, asker).await?),
-            None => None,
-        };
-        let url =
-            tunnel.as_ref().map_or(format!("http://{address}"), |tunnel| tunnel.url().to_owned());
+        let (url, tunnel) = Tunnel::to(port, asker).await?;
         let config = folder.path().join("prometheus.yaml");
         fs::write(&config, CONFIG)?;
         fs::create_dir(folder.path().join("targets"))?;

@@ -28,6 +28,15 @@ impl Tempo {
     /// # Errors
     /// It cannot be started.
     pub async fn start() -> io::Result<Self> {
+        // Empty, it is no setting.
+        Self::start_secured("").await
+    }
+
+    /// The same, whose gRPC receiver has these settings as its `tls`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub async fn start_secured(tls: &str) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (http_port, otlp_grpc_port) = (free_port()?, free_port()?);
         let url = format!("http://127.0.0.1:{http_port}");
@@ -37,6 +46,7 @@ impl Tempo {
             ("TEMPO_HTTP_PORT", http_port.to_string()),
             ("TEMPO_GRPC_PORT", free_port()?.to_string()),
             ("TEMPO_OTLP_GRPC_PORT", otlp_grpc_port.to_string()),
+            ("TEMPO_OTLP_GRPC_TLS", tls.to_owned()),
             ("TEMPO_OTLP_HTTP_PORT", free_port()?.to_string()),
             ("TEMPO_MEMBERLIST_PORT", free_port()?.to_string()),
         ];

@@ -31,8 +31,21 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    /// One to `port`.
-    pub(crate) async fn start(port: u16, asker: Asker<'_>) -> io::Result<Self> {
+    /// Where the server at `port` is asked, and the way there if one is needed.
+    pub(crate) async fn to(
+        port: u16,
+        asker: Option<Asker<'_>>,
+    ) -> io::Result<(String, Option<Self>)> {
+        match asker {
+            Some(asker) => {
+                let tunnel = Self::start(port, asker).await?;
+                Ok((tunnel.url.clone(), Some(tunnel)))
+            }
+            None => Ok((format!("http://127.0.0.1:{port}"), None)),
+        }
+    }
+
+    async fn start(port: u16, asker: Asker<'_>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let login = asker.login.map(|login| format!("{login}@")).unwrap_or_default();
         let url = format!("http://{login}{}", listener.local_addr()?);
@@ -44,11 +57,6 @@ impl Tunnel {
             }
         });
         Ok(Self { url, task })
-    }
-
-    /// The server, as it is asked.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
     }
 }
 

@@ -27,10 +27,6 @@ const TRUSTS_US_NOT: &str = "does not take our certificate";
 #[tokio::test]
 async fn metrics_reach_a_prometheus_that_wants_a_password_and_are_scraped_by_it_with_one() {
     let files = Files::new();
-    let server = files.signed("prometheus", &files.ours.sign("127.0.0.1"));
-    // The cheapest hash: what it costs is not tested.
-    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
-    let web = format!("tls_server_config: {{{server}}}\nbasic_auth_users: {{me: '{hash}'}}\n");
     let served = free_port().unwrap();
     let scrapers_ca = files.put("scrapers-ca.pem", &files.other.pem);
     let jobs = format!(
@@ -43,32 +39,22 @@ async fn metrics_reach_a_prometheus_that_wants_a_password_and_are_scraped_by_it_
     static_configs: [{{targets: ['127.0.0.1:{served}'], labels: {{way: scraped}}}}]
 "
     );
-    let login = format!("me:{PASSWORD}");
-    let asker = Asker { ca: &files.ours.pem, own: None, login: Some(&login) };
-    let prometheus = Prometheus::start_secured(&web, &jobs, asker).await.unwrap();
-
-    let trusted = files.put("trusted.pem", &files.other.pem);
+    let prometheus = secured_prometheus(&files, &jobs).await;
     let own = files.signed("agent", &files.ours.sign("127.0.0.1"));
     let exporters = format!(
-        "
-  otlphttp:
-    endpoint: https://{}/api/v1/otlp
-    tls: {{ca_file: '{trusted}', reload_interval: 10ms}}
-    auth: {{authenticator: basicauth/shown}}
-    retry_on_failure: {{max_interval: 100ms}}
+        "{}
   prometheus:
     endpoint: 127.0.0.1:{served}
     tls: {{{own}}}
     auth: {{authenticator: basicauth/known}}
 extensions:
-  basicauth/shown: {{client_auth: {{username: me, password: {PASSWORD}}}}}
   basicauth/known: {{htpasswd: {{inline: 'scraper:{PASSWORD}'}}}}
+  basicauth: {{client_auth: {{username: me, password: {PASSWORD}}}}}
 ",
-        prometheus.address()
+        pusher(&files, &prometheus, &files.other)
     );
     let both = "metrics: {receivers: [otlp], exporters: [otlphttp, prometheus]}";
-    let agent =
-        Agent::start(&exporters, "health_check, basicauth/shown, basicauth/known", both).await;
+    let agent = Agent::start(&exporters, "health_check, basicauth, basicauth/known", both).await;
     agent.push("metrics", &metric("secured")).await;
     agent.says(&[IS_NOT_TRUSTED, "exporters::otlphttp::tls::ca_file"]).await;
     agent.says(&[TRUSTS_US_NOT, "exporters::prometheus"]).await;
@@ -76,15 +62,65 @@ extensions:
 
     for (way, file) in [("", "trusted.pem"), ("scraped", "scrapers-ca.pem")] {
         files.put(file, &files.ours.pem);
-        eventually(&format!("Prometheus has the value, {way:?}"), async || {
-            let series = prometheus.query(&format!("secured{{way=\"{way}\"}}")).await?;
-            match &series[..] {
-                [one] if one.value == "42" => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await;
+        has_the_value(&prometheus, &format!("secured{{way=\"{way}\"}}")).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_prometheus_refuses_for_a_wrong_password_arrives_by_the_right_one() {
+    let files = Files::new();
+    let prometheus = secured_prometheus(&files, "").await;
+    let password = files.put("password", "wrong");
+    let exporters = format!(
+        "{}
+extensions:
+  basicauth: {{client_auth: {{username: me, password_file: '{password}'}}}}
+",
+        pusher(&files, &prometheus, &files.ours)
+    );
+    let pipeline = "metrics: {receivers: [otlp], exporters: [otlphttp]}";
+    let agent = Agent::start(&exporters, "health_check, basicauth", pipeline).await;
+    agent.push("metrics", &metric("secured")).await;
+    agent.says(&["exporter=\"otlphttp\"", "401 Unauthorized"]).await;
+    assert_eq!(prometheus.query("secured").await, Ok(Vec::new()));
+    files.put("password", PASSWORD);
+    has_the_value(&prometheus, "secured").await;
+}
+
+/// One that lets `me` in.
+async fn secured_prometheus(files: &Files, jobs: &str) -> Prometheus {
+    let server = files.signed("prometheus", &files.ours.sign("127.0.0.1"));
+    // The cheapest hash: what it costs is not tested.
+    let hash = bcrypt::hash(PASSWORD, 4).unwrap();
+    let web = format!("tls_server_config: {{{server}}}\nbasic_auth_users: {{me: '{hash}'}}\n");
+    let login = format!("me:{PASSWORD}");
+    let asker = Asker { ca: &files.ours.pem, own: None, login: Some(&login) };
+    Prometheus::start_secured(&web, jobs, asker).await.unwrap()
+}
+
+/// An exporter that pushes there, by the extension `basicauth`.
+fn pusher(files: &Files, prometheus: &Prometheus, trusted: &Authority) -> String {
+    let trusted = files.put("trusted.pem", &trusted.pem);
+    format!(
+        "
+  otlphttp:
+    endpoint: https://{}/api/v1/otlp
+    tls: {{ca_file: '{trusted}', reload_interval: 10ms}}
+    auth: {{authenticator: basicauth}}
+    retry_on_failure: {{max_interval: 100ms}}",
+        prometheus.address()
+    )
+}
+
+async fn has_the_value(prometheus: &Prometheus, selector: &str) {
+    eventually(&format!("Prometheus has {selector}"), async || {
+        let series = prometheus.query(selector).await?;
+        match &series[..] {
+            [one] if one.value == "42" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ use crate::self_metrics::{ExporterReason, SelfMetrics, SignalExporter, SignalRea
 
 /// What is refused again and again is told this often; the counters tell the rest.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// How long it takes at least until another failure of one delivery is told of.
+const RETOLD_AFTER: Duration = Duration::from_secs(5);
 
 /// Somewhere batches go.
 pub trait Exporter: Send + Sync + 'static {
@@ -205,6 +207,26 @@ enum PartEnd {
     TooLarge(Arc<Batch>),
 }
 
+/// The failure of a row that was last told of.
+///
+/// Somebody who puts right what was told must learn of what fails then, so another failure is told, too; not at once, since
+/// failures that take turns would fill the log.
+#[derive(Debug, Default)]
+struct LastTold(Option<(String, Instant)>);
+
+impl LastTold {
+    fn is_news(&mut self, error: &ExportError, now: Instant) -> bool {
+        let text = error.to_string();
+        if let Some((told, at)) = &self.0
+            && (*told == text || now.duration_since(*at) < RETOLD_AFTER)
+        {
+            return false;
+        }
+        self.0 = Some((text, now));
+        true
+    }
+}
+
 impl Way<'_> {
     async fn deliver(&self, queued: Queued) {
         let mut give_up = self.give_up.clone();
@@ -248,6 +270,7 @@ impl Way<'_> {
     async fn try_part(&self, mut batch: Arc<Batch>, behind: u64, left: &AtomicU64) -> PartEnd {
         let (exporter, signal) = (self.name, batch.signal());
         let (began, mut backoff) = (Instant::now(), Backoff::new(self.delivery.retry));
+        let mut last = LastTold::default();
         loop {
             let error = match self.attempt(&batch).await {
                 Ok(answer) => {
@@ -274,14 +297,13 @@ impl Way<'_> {
                 left.store(behind, Ordering::Relaxed);
                 return PartEnd::Settled;
             }
-            let is_first = backoff.is_new();
             let pause = backoff.pause(began.elapsed(), error.asked_for(), fastrand::f64());
             let Some(pause) = pause else {
                 tracing::warn!(exporter, %error, "gave {items} items of {signal} up");
                 return PartEnd::GivenUp(error.reason());
             };
-            // The first of a row says it; the counters of the exporter tell the rest.
-            if is_first {
+            // The first of a row says it, and who then fails otherwise; the counters of the exporter tell the rest.
+            if last.is_news(&error, Instant::now()) {
                 tracing::warn!(exporter, %error,
                     "could not deliver {signal}; it will be tried again until it can");
             }

@@ -14,17 +14,11 @@ const LONGEST_ASKED_FOR: Duration = Duration::from_secs(5 * 60);
 pub(super) struct Backoff {
     retry: Retry,
     next: Duration,
-    waited: Duration,
 }
 
 impl Backoff {
     pub(super) fn new(retry: Retry) -> Self {
-        Self { retry, next: retry.initial_interval, waited: Duration::ZERO }
-    }
-
-    /// Whether it has not yet been asked for a pause.
-    pub(super) fn is_new(&self) -> bool {
-        self.waited.is_zero()
+        Self { retry, next: retry.initial_interval }
     }
 
     /// The next pause, given that `elapsed` is the time since the first attempt began and that the server may have asked
@@ -51,7 +45,6 @@ impl Backoff {
         };
         let pause = pause.max(SHORTEST);
         let is_over = max_elapsed_time.is_some_and(|most| elapsed + pause > most);
-        self.waited += pause;
         (enabled && !is_over).then_some(pause)
     }
 }

@@ -156,6 +156,20 @@ async fn what_is_too_large_goes_in_parts() {
     assert!(!text.contains("dropped_items_total{"), "{text}");
 }
 
+#[test]
+fn what_fails_once_the_first_fault_is_put_right_is_told_as_well() {
+    let (began, mut last) = (Instant::now(), LastTold::default());
+    let mut tell = |why: &str, seconds| {
+        let error = ExportError::Unreachable(why.to_owned());
+        last.is_news(&error, began + Duration::from_secs(seconds))
+    };
+    assert!(tell("signed by no CA", 0));
+    assert!(!tell("signed by no CA", 60), "it was told");
+    assert!(tell("401 Unauthorized", 61));
+    assert!(!tell("signed by no CA", 62), "they take turns");
+    assert!(tell("signed by no CA", 70));
+}
+
 #[tokio::test]
 async fn a_panic_of_the_exporter_is_a_refusal() {
     let (_, text) = outcome_of(Panicking, Retry::default(), false).await;

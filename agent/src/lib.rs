@@ -35,6 +35,7 @@ mod otlp_json;
 mod own;
 pub mod record;
 pub mod reload;
+mod rpc_status;
 pub mod samples;
 pub mod self_metrics;
 pub mod serve;

@@ -18,7 +18,6 @@ mod intake;
 mod limits;
 mod logs;
 mod refusal;
-mod rpc_status;
 mod scan;
 mod signal;
 mod sorted;

@@ -25,8 +25,11 @@ use tokio::task::JoinHandle;
 mod authority;
 #[path = "harness/backend.rs"]
 mod backend;
+#[path = "harness/tls_server.rs"]
+mod tls_server;
 use authority::{Authority, put};
-use backend::{Backend, Taken, tls};
+use backend::{Backend, Taken};
+use tls_server::tls;
 
 /// A retry waits for 5 s at most.
 const DEADLINE: Duration = Duration::from_secs(30);

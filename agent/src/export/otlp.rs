@@ -4,7 +4,6 @@
 
 mod logs;
 pub(super) mod message;
-mod retry_info;
 
 use std::sync::Arc;
 
@@ -24,6 +23,7 @@ use super::{Answer, ExportError, Exporter, Exporting};
 use crate::auth::Credentials;
 use crate::config::OtlpExporter;
 use crate::record::Batch;
+use crate::rpc_status::RpcStatus;
 use crate::tls::{Connector, Distrust};
 
 /// How gRPC for Go, gRPC for Rust and another agent say that a message is too large: sent again as it is, it would be
@@ -180,7 +180,7 @@ fn error(endpoint: &str, status: &Status) -> ExportError {
         | Code::Unavailable
         | Code::DataLoss
         // With or without RetryInfo: a receiver that is only full must not cost data.
-        | Code::ResourceExhausted => match retry_info::asked_for(status) {
+        | Code::ResourceExhausted => match RpcStatus::retry_after(status.details()) {
             Some(after) => ExportError::Busy { why: what, after },
             None => ExportError::Unreachable(what),
         },

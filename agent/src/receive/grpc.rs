@@ -20,9 +20,9 @@ use super::body::ReadBody;
 use super::decode::Format;
 use super::intake::{Entry, Intake, Wire};
 use super::refusal::Refusal;
-use super::rpc_status::RpcStatus;
 use super::signal::{Logs, Metrics, Signal, Traces};
 use crate::config;
+use crate::rpc_status::RpcStatus;
 
 const TRANSPORT: &str = "grpc";
 /// A byte that says whether the message is compressed, and four for its length.

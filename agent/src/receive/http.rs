@@ -17,9 +17,9 @@ use super::intake::{Entry, Wire};
 use super::json;
 use super::limits;
 use super::refusal::Refusal;
-use super::rpc_status::RpcStatus;
 use super::signal::{Logs, Metrics, Signal, Traces};
 use crate::config;
+use crate::rpc_status::RpcStatus;
 
 const TRANSPORT: &str = "http";
 

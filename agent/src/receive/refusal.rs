@@ -5,7 +5,8 @@ use std::fmt;
 use http::StatusCode;
 use tonic::Code;
 
-use super::limits::MAX_DECODED_BYTES;
+use super::limits::{MAX_DECODED_BYTES, RETRY_AFTER};
+use crate::rpc_status::RpcStatus;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +72,13 @@ impl Refusal {
             Self::Busy => "busy",
             Self::QueueFull => "queue_full",
         }
+    }
+}
+
+impl From<&Refusal> for RpcStatus {
+    fn from(refusal: &Refusal) -> Self {
+        let status = Self::new(refusal.grpc(), &refusal.to_string());
+        if refusal.is_retryable() { status.with_retry_after(RETRY_AFTER) } else { status }
     }
 }
 

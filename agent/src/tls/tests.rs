@@ -4,10 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -20,27 +16,12 @@ use authority::{Authority, Signed, put};
 
 #[path = "../../tests/harness/authority.rs"]
 mod authority;
+#[path = "../../tests/harness/tls_server.rs"]
+mod tls_server;
 
 /// Echoes a byte to whoever passes the handshake.
 async fn server(own: &Signed, clients: Option<&Authority>) -> SocketAddr {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let builder = match clients {
-        Some(authority) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.unwrap())
-        }
-        None => builder.with_no_client_auth(),
-    };
-    let certificate = CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
-    let config = builder.with_single_cert(vec![certificate], key).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = TlsAcceptor::from(Arc::new(tls_server::tls(own, clients)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -19,16 +19,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-
-use crate::authority::{Authority, Signed};
 
 /// The back end; it ends with this.
 pub struct Backend {
@@ -110,25 +105,4 @@ async fn serve(
     });
     // A connection that breaks is the client's to notice.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-}
-
-/// TLS with a certificate; with `clients`, only for those that this authority has signed.
-pub fn tls(own: &Signed, clients: Option<&Authority>) -> ServerConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let builder = match clients {
-        Some(authority) => {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.unwrap())
-        }
-        None => builder.with_no_client_auth(),
-    };
-    let certificate = CertificateDer::from_pem_slice(own.certificate.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
-    builder.with_single_cert(vec![certificate], key).unwrap()
 }

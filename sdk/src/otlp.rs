@@ -64,6 +64,17 @@ impl Answer {
         }
     }
 
+    /// What it means that the receiver will never take the request, and what helps: another receiver, or what this one
+    /// wants to be shown.
+    fn refused(why: &str, is_denied: bool) -> Self {
+        let remedy = if is_denied {
+            "What it wants to be shown goes into OTEL_EXPORTER_OTLP_HEADERS, such as authorization=Bearer%20TOKEN"
+        } else {
+            "Does an OTLP receiver of this protocol listen there?"
+        };
+        Self::Refused { why: format!("{why}. {remedy}") }
+    }
+
     /// Reads what a receiver says when it takes a request. What cannot be read rejects nothing.
     fn taken(response: Bytes) -> Self {
         let partial = Response::decode(response).unwrap_or_default().partial_success;

@@ -220,8 +220,7 @@ impl Otlp {
         self.complained = Some(Instant::now());
         tracing::warn!(
             target: "spanline", %endpoint, reason,
-            "metrics cannot be delivered; their sums go with a later push. Does an OTLP receiver of this \
-             protocol listen there?"
+            "metrics cannot be delivered; their sums go with a later push. Is their receiver running there?"
         );
     }
 }

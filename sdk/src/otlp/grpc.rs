@@ -132,7 +132,8 @@ fn answer(status: &Status, distrust: &Distrust) -> Answer {
         | Code::DataLoss => Answer::Later { wait, why },
         // Exhausted for good, unless the receiver says when it is not.
         Code::ResourceExhausted if wait.is_some() => Answer::Later { wait, why },
-        _ => Answer::Refused { why },
+        Code::Unauthenticated | Code::PermissionDenied => Answer::refused(&why, true),
+        _ => Answer::refused(&why, false),
     }
 }
 

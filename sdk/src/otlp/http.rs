@@ -97,7 +97,8 @@ async fn answer(response: Response<Incoming>, patience: Duration) -> Answer {
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => Answer::Later { wait: retry_after(&parts.headers), why },
-        _ => Answer::Refused { why },
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Answer::refused(&why, true),
+        _ => Answer::refused(&why, false),
     }
 }
 

@@ -94,7 +94,8 @@ async fn only_the_statuses_that_otlp_lists_are_tried_again() {
         let why = format!("the receiver answered {status}");
         let expected = match status.as_u16() {
             429 | 502 | 503 | 504 => Answer::Later { wait: Some(Duration::from_secs(7)), why },
-            _ => Answer::Refused { why },
+            401 | 403 => Answer::refused(&why, true),
+            _ => Answer::refused(&why, false),
         };
         assert_eq!(answer, expected);
     }
@@ -106,6 +107,29 @@ async fn only_the_statuses_that_otlp_lists_are_tried_again() {
         let answer = answer_to("grpc", Reply::grpc(status, Bytes::new())).await;
         let is_retried = matches!(answer, Answer::Later { wait: None, .. });
         assert_eq!(is_retried, retried.contains(&status), "{status}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_where_the_token_goes_and_others_where_to_look() {
+    let denied =
+        [("http/protobuf", "401"), ("http/protobuf", "403"), ("grpc", "16"), ("grpc", "7")];
+    let elsewhere = [("http/protobuf", "404"), ("grpc", "12")];
+    let remedies = [
+        (&denied[..], "OTEL_EXPORTER_OTLP_HEADERS"),
+        (&elsewhere[..], "Does an OTLP receiver of this protocol listen there?"),
+    ];
+    for (answers, remedy) in remedies {
+        for (protocol, status) in answers {
+            let reply = match *protocol {
+                "grpc" => Reply::grpc(status, Bytes::new()),
+                _ => Reply { status: status.parse().unwrap(), ..Reply::default() },
+            };
+            let Answer::Refused { why } = answer_to(protocol, reply).await else {
+                panic!("{protocol} {status} is not refused")
+            };
+            assert!(why.contains(remedy), "{protocol} {status}: {why}");
+        }
     }
 }
 

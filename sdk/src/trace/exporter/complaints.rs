@@ -54,7 +54,7 @@ impl Complaints {
             ),
             Cause::Refused => tracing::warn!(
                 target: "spanline", %endpoint, reason = why,
-                "spans were refused and dropped. Does an OTLP receiver of this protocol listen there?"
+                "spans were refused and dropped"
             ),
             Cause::Rejected => tracing::warn!(
                 target: "spanline", %endpoint, reason = why,
